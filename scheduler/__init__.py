@@ -1,0 +1,1 @@
+"""Power schedules for the nodes of Huawei Cloud CCE clusters."""

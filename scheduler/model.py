@@ -1,0 +1,231 @@
+"""The values that the program passes around: schedules, desired states, servers, plans.
+
+Nothing is decided here. Values are named tuples, not dataclasses: they are as immutable and typed,
+and ``import dataclasses`` alone costs a third of what the whole cold start of a run may cost.
+Instants are aware datetimes in UTC unless a name says ``local``; durations are whole seconds, ``_s``.
+"""
+
+from datetime import datetime
+from enum import Enum
+from typing import Mapping, NamedTuple, NewType, Optional, Tuple
+
+ClusterId = NewType("ClusterId", str)
+ServerId = NewType("ServerId", str)
+JobId = NewType("JobId", str)
+
+CLUSTER_TAG = "CCE-Cluster-ID"
+"""The ECS tag that names the CCE cluster of a node; its value is the cluster's uid."""
+OFF_TAG = "cce-scheduler"
+"""The ECS tag that keeps a server from being touched, whatever its value but ``on``."""
+EVERY_CLUSTER = ClusterId("*")
+"""In one-shot mode: the servers of all CCE clusters of the project."""
+
+
+class State(str, Enum):
+    """The power state that a schedule asks for; ``unmanaged`` asks for none."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    UNMANAGED = "unmanaged"
+
+
+class StopType(str, Enum):
+    """How a server is stopped: SOFT asks the guest to shut down, HARD cuts the power."""
+
+    SOFT = "SOFT"
+    HARD = "HARD"
+
+
+class OnExcludedDates(str, Enum):
+    """What an excluded date means: starts do not happen on it, or the whole day has one state."""
+
+    NO_START = "no_start"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    UNMANAGED = "unmanaged"
+
+
+class Window(NamedTuple):
+    """Two cron expressions in the timing's zone; one of them is None in a one-sided window."""
+
+    start: Optional[str]
+    stop: Optional[str]
+
+
+class Override(NamedTuple):
+    """A dated departure from a schedule, from ``start`` (included) to ``end`` (not), in UTC."""
+
+    state: State
+    start: datetime
+    end: datetime
+    reason: str
+
+
+class Timing(NamedTuple):
+    """When a cluster should be in which state. Clusters with equal timings share one object.
+
+    Either ``state`` is set (constant) or ``windows`` is not empty. ``excluded_dates`` maps local dates,
+    ISO ``YYYY-MM-DD``, to the name of what excludes them. ``enforce_s`` is None for ``always``.
+    """
+
+    timezone: str
+    state: Optional[State] = None
+    windows: Tuple[Window, ...] = ()
+    excluded_dates: Mapping[str, str] = {}
+    on_excluded_dates: OnExcludedDates = OnExcludedDates.NO_START
+    overrides: Tuple[Override, ...] = ()
+    enforce_s: Optional[int] = None
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the windows have only starts or only stops; they are never mixed with two-sided ones."""
+        return bool(self.windows) and (self.windows[0].start is None or self.windows[0].stop is None)
+
+
+class Exclude(NamedTuple):
+    """Which servers of a cluster are never touched: by name (glob) or id, by tag ``key`` or ``key=value``."""
+
+    servers: Tuple[str, ...] = ()
+    tags: Tuple[str, ...] = ()
+
+
+class Cluster(NamedTuple):
+    """One entry of ``clusters``, defaults applied. ``region`` and ``project_id`` may come from the settings."""
+
+    name: str
+    cluster_id: ClusterId
+    timing: Timing
+    region: Optional[str] = None
+    project_id: Optional[str] = None
+    stop_type: StopType = StopType.SOFT
+    exclude: Exclude = Exclude()
+    stop_prepaid: bool = False
+    enabled: bool = True
+
+
+class Limits(NamedTuple):
+    """Guards over a whole run; None is no limit."""
+
+    max_stops_per_run: Optional[int] = None
+
+
+class Schedules(NamedTuple):
+    """A whole schedules file, checked."""
+
+    clusters: Tuple[Cluster, ...]
+    limits: Limits = Limits()
+
+
+class Rule(NamedTuple):
+    """What in the file asked for a state: ``kind`` and, where there are several, its index from 0."""
+
+    kind: str
+    index: Optional[int] = None
+
+
+class Desired(NamedTuple):
+    """The desired state of one cluster at one instant, and why.
+
+    ``since`` and ``until`` are the neighbouring transitions, None where there is none within ten years.
+    """
+
+    state: State
+    reason: str
+    rule: Rule
+    since: Optional[datetime]
+    until: Optional[datetime]
+
+
+class Transition(NamedTuple):
+    """An instant at which the desired state changes, and why it is then what it is."""
+
+    at: datetime
+    before: State
+    after: State
+    reason: str
+
+
+class Server(NamedTuple):
+    """An ECS server as one listing showed it. Every field but the id may be missing from the answer.
+
+    ``tags`` are ``key=value`` or bare ``key`` texts; ``created`` and ``updated`` are the API's own texts.
+    """
+
+    server_id: ServerId
+    name: Optional[str] = None
+    status: Optional[str] = None
+    task_state: Optional[str] = None
+    tags: Optional[Tuple[str, ...]] = None
+    locked: Optional[bool] = None
+    frozen: bool = False
+    charging_mode: Optional[str] = None
+    created: Optional[str] = None
+    updated: Optional[str] = None
+    fault: Optional[str] = None
+    flavor: Optional[str] = None
+
+
+class HoldKind(str, Enum):
+    """Why a server is deliberately left alone: the rows of the decision table in ``plan.py``."""
+
+    UNMANAGED = "unmanaged"
+    EXCLUDED = "excluded"
+    CLAIMED = "claimed by two clusters"
+    LOCKED = "locked"
+    FROZEN = "frozen"
+    NEEDS_PERSON = "needs a person"
+    STOPPING = "stopping"
+    IN_TRANSITION = "in transition"
+    ALREADY = "already"
+    PREPAID = "prepaid"
+
+
+class Power(str, Enum):
+    """What is asked of the ECS API; one POST carries servers of one of these."""
+
+    START = "start"
+    STOP_SOFT = "stop SOFT"
+    STOP_HARD = "stop HARD"
+
+
+class Action(NamedTuple):
+    """Start or stop one server."""
+
+    power: Power
+    server: Server
+
+
+class Hold(NamedTuple):
+    """Deliberately nothing for one server, with the reason."""
+
+    kind: HoldKind
+    server: Server
+    reason: str
+
+
+class ClusterPlan(NamedTuple):
+    """What a run would do for one cluster: every server of it is in ``actions`` or in ``holds``, once.
+
+    ``warnings`` are what a person should know; ``error`` is why nothing can be decided for the cluster.
+    """
+
+    cluster: Cluster
+    desired: Desired
+    actions: Tuple[Action, ...] = ()
+    holds: Tuple[Hold, ...] = ()
+    warnings: Tuple[str, ...] = ()
+    error: Optional[Exception] = None
+
+
+class Plan(NamedTuple):
+    """What a run would do at ``at``; making it changes nothing."""
+
+    at: datetime
+    clusters: Tuple[ClusterPlan, ...]
+    refusal: Optional[Exception] = None
+    """The guard that refuses every stop of this plan, if one does."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to start or stop."""
+        return not any(c.actions for c in self.clusters)
