@@ -1,0 +1,100 @@
+"""Where the clocks of a zone change, and what instant a local time is.
+
+Cron expressions speak local time; everything is decided in UTC. Between two changes of its offset a zone
+is plain arithmetic, so a zone is treated as a row of stretches, and a local time belongs to a stretch:
+
+    clocks put back     local times repeat: they belong to both stretches, and are two instants
+    clocks put forward  local times are skipped: they belong to the stretch after, and are its first instant
+
+Both directions of a search read the same stretches, so they cannot disagree.
+"""
+
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import NamedTuple, Optional
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_STEP = timedelta(days=6)
+"""No zone has changed its offset twice within this long since 1990, nor will by the rules known today (tzdata 2026)."""
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
+LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
+"""Instants outside `EARLIEST` .. `LATEST` are refused where they enter the program."""
+
+
+class Change(NamedTuple):
+    """An instant at which a zone's offset to UTC changes, and the offset on either side."""
+
+    at: datetime
+    before: timedelta
+    after: timedelta
+
+    @property
+    def first_local(self) -> datetime:
+        """The earliest local time of the stretch after: in a gap, that of the first skipped time."""
+        return (self.at + min(self.before, self.after)).replace(tzinfo=None)
+
+
+def find_zone(name: str) -> Optional[ZoneInfo]:
+    """Return the IANA zone of that name, None if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a directory, or a name with a NUL
+        return None
+
+
+def offset_at(zone: ZoneInfo, at: datetime) -> timedelta:
+    """Return what the zone's clocks show ahead of UTC at an instant."""
+    offset = at.astimezone(zone).utcoffset()
+    assert offset is not None  # noqa: S101 - a ZoneInfo always has one
+    return offset
+
+
+def local_at(zone: ZoneInfo, at: datetime) -> datetime:
+    """Return what the zone's clocks show at an instant, without zone."""
+    return at.astimezone(zone).replace(tzinfo=None)
+
+
+def last_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
+    """Return the latest change of offset in ``(after, until]``."""
+    high = until
+    while high > after:
+        low = max(after, high - _STEP)
+        if offset_at(zone, low) != offset_at(zone, high):
+            return _change_between(zone, low, high)
+        high = low
+    return None
+
+
+def first_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
+    """Return the earliest change of offset in ``(after, until]``."""
+    low = after
+    while low < until:
+        high = min(until, low + _STEP)
+        if offset_at(zone, low) != offset_at(zone, high):
+            return _change_between(zone, low, high)
+        low = high
+    return None
+
+
+def instants_of(zone: ZoneInfo, local: datetime) -> "tuple[datetime, ...]":
+    """Return the instants that a local time stands for: both of a repeated one, the gap's end for a skipped one."""
+    early, late = sorted(local.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
+    if local_at(zone, early) == local:
+        return (early,) if early == late else (early, late)
+    change = last_change(zone, early, late)
+    return (late if change is None else change.at,)
+
+
+@lru_cache(maxsize=1024)
+def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> Change:
+    """Find, to the second, the one change between two instants whose offsets differ."""
+    before, after = offset_at(zone, low), offset_at(zone, high)
+    low, high = low.replace(microsecond=0), high + timedelta(microseconds=-high.microsecond % 1_000_000)
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+        if offset_at(zone, middle) == before:
+            low = middle
+        else:
+            high = middle
+    return Change(high, before, after)
