@@ -116,7 +116,7 @@ class _Builder:
         entries: Any = data.get("clusters")
         listed = entries if isinstance(entries, list) else []
         clusters = [self._read_cluster(number, entry) for number, entry in enumerate(listed)]
-        self._check_duplicates([(n, c) for n, c in enumerate(clusters) if c])
+        self._check_duplicates([(n, e) for n, e in enumerate(listed) if isinstance(e, dict)])
         limits = _mapping(data.get("limits"))
         return Schedules(tuple(c for c in clusters if c), Limits(limits.get("max_stops_per_run")))
 
@@ -397,19 +397,20 @@ class _Builder:
             return None
         return at
 
-    def _check_duplicates(self, clusters: List[Tuple[int, Cluster]]) -> None:
+    def _check_duplicates(self, entries: List[Tuple[int, Mapping[str, Any]]]) -> None:
         names: Dict[str, int] = {}
         ids: Dict[str, int] = {}
-        for number, cluster in clusters:
+        for number, entry in entries:
             path: Path_ = ("clusters", number)
-            first = names.setdefault(cluster.name, number)
+            name, cluster_id = self._get(path, entry, "name"), self._get(path, entry, "cluster_id")
+            if name is not None and names.setdefault(name, number) != number:
+                self._report((*path, "name"), f"{quote(name)} is already clusters[{names[name]}]: write another name")
+            if cluster_id is None or self._setting(path, entry, "enabled") is False:
+                continue
+            first = ids.setdefault(cluster_id.lower(), number)
             if first != number:
-                self._report((*path, "name"), f"{quote(cluster.name)} is already clusters[{first}]: write another name")
-            if cluster.enabled:
-                first = ids.setdefault(cluster.cluster_id, number)
-                if first != number:
-                    message = f"the id is already managed by clusters[{first}]: remove one, or write enabled: false"
-                    self._report((*path, "cluster_id"), message)
+                message = f"the id is already managed by clusters[{first}]: remove one, or write enabled: false"
+                self._report((*path, "cluster_id"), message)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

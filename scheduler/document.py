@@ -151,9 +151,10 @@ def _explain(validator: object, wanted: Any, error: Any) -> str:
         if value is None:
             return f"nothing is written here{write or f': write {names[0]}'}"
         return f"must be {' or '.join(names)}, but {found}{write}"
-    if validator in ("enum", "const"):
-        known = [str(k) for k in (wanted if validator == "enum" else [wanted])]
-        return f"{quote(value)} is not known: {suggest(str(value), known)}"
+    if validator == "const":
+        return f"{quote(value)} is not known: write {wanted}"
+    if validator == "enum":
+        return f"{quote(value)} is not known: {suggest(str(value), wanted)}"
     if validator in ("minItems", "minLength", "minProperties"):
         return f"is empty{write or ': write at least one'}"
     if validator == "minimum":

@@ -336,15 +336,15 @@ class _Timeline:
     def _cause(self, at: datetime, state: State, rule: Rule) -> str:
         """Say what asked for the state."""
         timing = self.timing
-        if rule.kind == "override" and rule.index is not None:
-            override = timing.overrides[rule.index]
+        if rule.kind == "override" and rule.position is not None:
+            override = timing.overrides[rule.position]
             name = f' "{override.reason}"' if override.reason else ""
             return f"override{name}"
         if rule.kind == "excluded_date":
             return self._excluded_text(local_at(self.zone, at).date())
         if rule.kind == "state":
             return f"state: {state.value}"
-        number = rule.index or 0
+        number = rule.position or 0
         window = f"window {number + 1} ({describe_window(timing.windows[number], timing.timezone)})"
         if timing.is_one_sided or state is State.RUNNING:
             return window

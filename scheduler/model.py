@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Mapping, NamedTuple, NewType, Optional, Tuple
 
+from scheduler.errors import SchedulerError
+
 ClusterId = NewType("ClusterId", str)
 ServerId = NewType("ServerId", str)
 JobId = NewType("JobId", str)
@@ -117,10 +119,10 @@ class Schedules(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What in the file asked for a state: ``kind`` and, where there are several, its index from 0."""
+    """What in the file asked for a state: ``kind`` and, where there are several, its position from 0."""
 
     kind: str
-    index: Optional[int] = None
+    position: Optional[int] = None
 
 
 class Desired(NamedTuple):
@@ -214,7 +216,7 @@ class ClusterPlan(NamedTuple):
     actions: Tuple[Action, ...] = ()
     holds: Tuple[Hold, ...] = ()
     warnings: Tuple[str, ...] = ()
-    error: Optional[Exception] = None
+    error: Optional[SchedulerError] = None
 
 
 class Plan(NamedTuple):
@@ -222,10 +224,33 @@ class Plan(NamedTuple):
 
     at: datetime
     clusters: Tuple[ClusterPlan, ...]
-    refusal: Optional[Exception] = None
+    refusal: Optional[SchedulerError] = None
     """The guard that refuses every stop of this plan, if one does."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to start or stop."""
         return not any(c.actions for c in self.clusters)
+
+
+class Outcome(NamedTuple):
+    """What became of one action; ``error`` is None where the cloud accepted it. Accepted is not done."""
+
+    cluster: str
+    power: Power
+    server: Server
+    error: Optional[SchedulerError] = None
+
+
+class Run(NamedTuple):
+    """A plan and, unless it was only looked at, what became of its actions."""
+
+    plan: Plan
+    outcomes: Tuple[Outcome, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether anything went wrong anywhere."""
+        errors = any(c.error for c in self.plan.clusters) or any(o.error for o in self.outcomes)
+        return errors or (self.plan.refusal is not None and not self.dry_run)

@@ -1,0 +1,53 @@
+"""All servers of a listing, page by page, and the listing that finds the members of clusters.
+
+What the service does is uncertain in three ways, and each is survived here: ``marker`` is ignored by some
+regions, a tag filter may find too little or too much, and a page may repeat servers.
+"""
+
+from typing import Dict, List, Optional, Sequence
+
+from scheduler.cloud import PAGE_SIZE, Cloud
+from scheduler.errors import UntrustedAnswerError
+from scheduler.model import CLUSTER_TAG, EVERY_CLUSTER, Cluster, Server, ServerId
+from scheduler.plan import Members, find_members
+
+
+def list_servers(cloud: Cloud, tag: Optional[str] = None) -> List[Server]:
+    """Return every server that the service lists, each once. Raises `CloudError`.
+
+    A short page is the last. A full one is followed by its marker; where that brings nothing new, the region
+    ignores markers and the next page is asked for by number. If that too brings only what is known, pages
+    cannot be told from each other and nothing may be decided.
+    """
+    found: Dict[ServerId, Server] = {}
+    page = cloud.list_page(tag=tag)
+    number = 1
+    by_number = False
+    while True:
+        fresh = [s for s in page if s.server_id not in found]
+        found.update((s.server_id, s) for s in fresh)
+        if page and not fresh:
+            if by_number:
+                raise UntrustedAnswerError(f"page {number} of the server listing brings nothing new: try again later")
+            by_number = True
+        elif len(page) < PAGE_SIZE:
+            return list(found.values())
+        else:
+            number += 1
+        page = (
+            cloud.list_page(tag=tag, page=number) if by_number else cloud.list_page(tag=tag, marker=page[-1].server_id)
+        )
+
+
+def list_members(cloud: Cloud, clusters: Sequence[Cluster], managed: Sequence[Cluster]) -> Members:
+    """Return the servers of the clusters of one project, with as few calls as finding the managed ones takes.
+
+    One managed cluster is listed by its tag, several by the tag's key. Where that leaves one of them without
+    any server, everything is listed: not every region finds a valued tag by its key.
+    """
+    only = managed[0].cluster_id if len(managed) == 1 else EVERY_CLUSTER
+    tag = CLUSTER_TAG if only == EVERY_CLUSTER else f"{CLUSTER_TAG}={only}"
+    members = find_members(clusters, list_servers(cloud, tag))
+    if all(members.servers[c.cluster_id] for c in managed):
+        return members
+    return find_members(clusters, list_servers(cloud))

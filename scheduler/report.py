@@ -1,0 +1,222 @@
+"""What a run says: machine output, the function's result and its log lines. Pure; the names in it are fixed.
+
+Fields may be added, never renamed: other programs read them.
+"""
+
+from collections import Counter
+from datetime import datetime, timezone
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from zoneinfo import ZoneInfo
+
+from scheduler.errors import CloudError, SchedulerError
+from scheduler.model import Cluster, ClusterPlan, Desired, Hold, Outcome, Plan, Power, Rule, Run, Server
+
+_MOST_LISTED = 100
+"""Of more servers than this in one list only counts are given, so that a result and a log line stay small."""
+
+Json = Dict[str, Any]
+
+
+def write_instant(at: Optional[datetime], zone: Optional[str] = None) -> Optional[str]:
+    """Write an instant as ISO 8601 with offset, in a zone or in UTC."""
+    return at.astimezone(ZoneInfo(zone) if zone else timezone.utc).isoformat() if at else None
+
+
+def desired_json(cluster: Cluster, at: datetime, desired: Desired) -> Json:
+    """Return one element of ``evaluate --json``."""
+    zone = cluster.timing.timezone
+    return {
+        "cluster": cluster.name,
+        "at": write_instant(at, zone),
+        "state": desired.state.value,
+        "reason": desired.reason,
+        "rule": _rule_json(desired.rule),
+        "since": write_instant(desired.since, zone),
+        "until": write_instant(desired.until, zone),
+    }
+
+
+def plan_json(plan: Plan) -> Json:
+    """Return what ``plan --json`` prints."""
+    clusters = [_cluster_plan_json(c) for c in plan.clusters]
+    return {
+        "at": write_instant(plan.at),
+        "clusters": clusters,
+        "summary": {
+            "start": sum(len(c["start"]) for c in clusters),
+            "stop": sum(len(c["stop"]) for c in clusters),
+            "hold": sum(len(c["hold"]) for c in clusters),
+            "errors": sum(c["error"] is not None for c in clusters) + (plan.refusal is not None),
+        },
+        "refusal": error_json(plan.refusal),
+    }
+
+
+def run_json(run: Run, action: str) -> Json:
+    """Return the function's result for a run: what was started and stopped, or would be in a dry run."""
+    done = [o for o in run.outcomes if o.error is None]
+    data: Json = {
+        "at": write_instant(run.plan.at),
+        "dry_run": run.dry_run,
+        "clusters": [_cluster_run_json(c, acted) for c, acted in _by_cluster(run)],
+        "server_list": [_server_json(o.server) for o in done],
+    }
+    errors = run_errors(run)
+    if errors:
+        data.update(_api_json(errors[0]))
+    return {
+        "status": "error" if run.has_failed else "success",
+        "message": summarise(run),
+        "action": action,
+        "data": data,
+    }
+
+
+def one_shot_json(run: Run, action: str) -> Json:
+    """Return the result of the one-shot mode, in the shape of the function that it replaces."""
+    result = run_json(run, action)
+    kept = {"server_list", "error_code", "status_code", "request_id"}
+    result["data"] = {k: v for k, v in result["data"].items() if k in kept}
+    return result
+
+
+def error_result(error: SchedulerError, action: Optional[str]) -> Json:
+    """Return the function's result where nothing could be begun."""
+    return {"status": "error", "message": str(error), "action": action, "data": {"server_list": [], **_api_json(error)}}
+
+
+def error_json(error: Optional[SchedulerError]) -> Optional[Json]:
+    """Return a failure with the API's own code, status and request id where it gave them."""
+    return {"message": str(error), **_api_json(error)} if error else None
+
+
+def run_errors(run: Run) -> List[SchedulerError]:
+    """Return every distinct failure of a run, in the order of the file."""
+    found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters]
+    found += [o.error for o in run.outcomes]
+    if run.plan.refusal is not None and not run.dry_run:
+        found.append(run.plan.refusal)
+    distinct = {id(e): e for e in found if e is not None}
+    return list(distinct.values())
+
+
+def summarise(run: Run) -> str:
+    """Say in a line what a run did, or would do."""
+    powers = [o.power for o in run.outcomes if o.error is None]
+    if run.dry_run:
+        powers = [a.power for c in run.plan.clusters for a in c.actions]
+    starts = powers.count(Power.START)
+    holds = sum(len(c.holds) for c in run.plan.clusters)
+    words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
+    text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
+    errors = run_errors(run)
+    return f"{text}; failed: {'; '.join(str(e) for e in errors)}" if errors else text
+
+
+def log_lines(run: Run, action: str) -> Iterable[Json]:
+    """Yield a line for each cluster that acted, drifted or failed, and one that sums the run up."""
+    for planned, acted in _by_cluster(run):
+        if planned.actions or planned.error or planned.warnings:
+            held = dict(Counter(h.kind.value for h in planned.holds))
+            line = _cluster_run_json(planned, acted)
+            yield {"event": "cluster", **line, "held": held, "warnings": list(planned.warnings)}
+    yield {
+        "event": "run",
+        "action": action,
+        "at": write_instant(run.plan.at),
+        "dry_run": run.dry_run,
+        "status": "error" if run.has_failed else "success",
+        "message": summarise(run)[:8000],
+    }
+
+
+def hold_counts(holds: Iterable[Hold]) -> Dict[str, int]:
+    """Count holds by reason, the most frequent first."""
+    return dict(Counter(h.reason for h in holds).most_common())
+
+
+def _rule_json(rule: Rule) -> Json:
+    return {"kind": rule.kind, "index": rule.position}
+
+
+def _server_json(server: Server) -> Json:
+    return {"server_id": server.server_id, "server_name": server.name}
+
+
+def _stop_type(power: Power) -> str:
+    return "HARD" if power is Power.STOP_HARD else "SOFT"
+
+
+def _hold_json(hold: Hold) -> Json:
+    return {**_server_json(hold.server), "status": hold.server.status, "reason": hold.reason}
+
+
+def _cluster_plan_json(planned: ClusterPlan) -> Json:
+    cluster, desired = planned.cluster, planned.desired
+    zone = cluster.timing.timezone
+    return {
+        "name": cluster.name,
+        "cluster_id": cluster.cluster_id,
+        "region": cluster.region,
+        "project_id": cluster.project_id,
+        "state": desired.state.value,
+        "reason": desired.reason,
+        "since": write_instant(desired.since, zone),
+        "until": write_instant(desired.until, zone),
+        "start": [_server_json(a.server) for a in planned.actions if a.power is Power.START],
+        "stop": [
+            {**_server_json(a.server), "type": _stop_type(a.power)}
+            for a in planned.actions
+            if a.power is not Power.START
+        ],
+        "hold": [_hold_json(h) for h in planned.holds],
+        "control_plane": None,
+        "warnings": list(planned.warnings),
+        "error": error_json(planned.error),
+    }
+
+
+def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome]]]:
+    """Yield every cluster with what was done for it, or in a dry run what would be."""
+    found: Dict[str, List[Outcome]] = {}
+    for outcome in run.outcomes:
+        found.setdefault(outcome.cluster, []).append(outcome)
+    for planned in run.plan.clusters:
+        name = planned.cluster.name
+        yield (
+            planned,
+            ([Outcome(name, a.power, a.server) for a in planned.actions] if run.dry_run else found.get(name, [])),
+        )
+
+
+def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome]) -> Json:
+    acted = [o for o in outcomes if not o.error]
+    failed = [o for o in outcomes if o.error]
+    error = error_json(planned.error or (failed[0].error if failed else None))
+    if error and failed:
+        error["servers"] = _shorten([_server_json(o.server) for o in failed])
+    stopped = [{**_server_json(o.server), "type": _stop_type(o.power)} for o in acted if o.power is not Power.START]
+    many = len(planned.holds) > _MOST_LISTED
+    return {
+        "name": planned.cluster.name,
+        "cluster_id": planned.cluster.cluster_id,
+        "state": planned.desired.state.value,
+        "reason": planned.desired.reason,
+        "started": _shorten([_server_json(o.server) for o in acted if o.power is Power.START]),
+        "stopped": _shorten(stopped),
+        "held": hold_counts(planned.holds) if many else [_hold_json(h) for h in planned.holds],
+        "overdue": [],
+        "control_plane": None,
+        "error": error,
+    }
+
+
+def _shorten(servers: List[Json]) -> Any:
+    return servers if len(servers) <= _MOST_LISTED else {"count": len(servers)}
+
+
+def _api_json(error: SchedulerError) -> Json:
+    if not isinstance(error, CloudError):
+        return {}
+    found = {"error_code": error.code, "status_code": error.status_code, "request_id": error.request_id}
+    return {k: v for k, v in found.items() if v is not None}
