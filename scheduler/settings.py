@@ -1,9 +1,20 @@
-"""What the function and the command line are told from outside: settings and credentials.
+"""What the function is told from outside: settings and credentials, checked. Pure: looking them up is handed in.
 
-The environment and the platform's context come in as a lookup; nothing here reads them.
+A setting is user data of the function or a variable of its environment; an empty one counts as absent, except
+``clusterId``: an id that was meant and is empty must not become "every cluster".
 """
 
-from typing import Optional
+from typing import Callable, NamedTuple, Optional, Tuple
+
+from scheduler.errors import InputError
+from scheduler.model import ClusterId, State, StopType
+
+Lookup = Callable[[str], Optional[str]]
+"""Returns a setting as text, None where it is not set."""
+
+DEFAULT_TIMEOUT_S = 60
+LEAST_TIMEOUT_S = 15
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Credentials:
@@ -18,3 +29,77 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "Credentials(...)"
+
+
+class OneShot(NamedTuple):
+    """One action for some clusters, or for all of the project: what the setting ``action`` asks for."""
+
+    state: State
+    cluster_ids: Optional[Tuple[ClusterId, ...]]
+    stop_type: StopType
+
+
+class Settings(NamedTuple):
+    """The settings of one run."""
+
+    region: Optional[str]
+    project_id: Optional[str]
+    endpoint: Optional[str]
+    schedules_path: str
+    dry_run: bool
+    log_level: str
+    timeout_s: float
+    one_shot: Optional[OneShot]
+
+
+def read_settings(lookup: Lookup) -> Settings:
+    """Return the settings. Raises `InputError`, naming the setting and what to write."""
+    return Settings(
+        region=lookup("region") or None,
+        project_id=lookup("projectId") or lookup("RUNTIME_PROJECT_ID") or None,
+        endpoint=lookup("endpoint") or None,
+        schedules_path=lookup("schedulesPath") or "schedules.yaml",
+        dry_run=_one_of(lookup, "dryRun", ("false", "true")) == "true",
+        log_level=_one_of(lookup, "logLevel", ("INFO", *LOG_LEVELS)),
+        timeout_s=_read_timeout(lookup),
+        one_shot=_read_one_shot(lookup),
+    )
+
+
+def _one_of(lookup: Lookup, key: str, known: Tuple[str, ...]) -> str:
+    """Return a setting that has few values, the first of them where it is absent."""
+    value = lookup(key) or known[0]
+    if value not in known:
+        raise InputError(f'setting {key}: "{value}" is not known: write {" or ".join(dict.fromkeys(known))}')
+    return value
+
+
+def _read_timeout(lookup: Lookup) -> float:
+    text = lookup("RUNTIME_TIMEOUT")
+    try:
+        timeout_s = float(text) if text else float(DEFAULT_TIMEOUT_S)
+    except ValueError:
+        timeout_s = float(DEFAULT_TIMEOUT_S)
+    if not timeout_s >= LEAST_TIMEOUT_S:
+        raise InputError(
+            f"the function's timeout is {text} s, too short for a run: set its execution timeout to "
+            f"{DEFAULT_TIMEOUT_S} s (at least {LEAST_TIMEOUT_S} s)"
+        )
+    return timeout_s
+
+
+def _read_one_shot(lookup: Lookup) -> Optional[OneShot]:
+    if not lookup("action"):
+        return None
+    action = _one_of(lookup, "action", ("start", "stop"))
+    ids = [text for text in (lookup("clusterId"), lookup("cluster_ids")) if text is not None]
+    found = tuple(ClusterId(part.strip().lower()) for text in ids for part in text.split(","))
+    if any(not cluster_id for cluster_id in found):
+        raise InputError(
+            "setting clusterId: it is set but empty: write a cluster's id, or remove it to mean every CCE cluster"
+        )
+    return OneShot(
+        state=State.RUNNING if action == "start" else State.STOPPED,
+        cluster_ids=tuple(dict.fromkeys(found)) or None,
+        stop_type=StopType(_one_of(lookup, "type", ("SOFT", "HARD"))),
+    )

@@ -35,7 +35,7 @@ from huaweicloudsdkecs.v2 import (
 )
 from huaweicloudsdkecs.v2.region.ecs_region import EcsRegion
 
-from scheduler.cloud import PAGE_SIZE, Cloud
+from scheduler.cloud import PAGE_SIZE
 from scheduler.errors import (
     CloudError,
     InputError,
@@ -158,17 +158,6 @@ class HuaweiCloud:
             raise UntrustedAnswerError(
                 f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
             ) from e
-
-
-def connector(
-    credentials: Credentials, *, endpoint: Optional[str], remaining_s: Callable[[], float]
-) -> Callable[[str, str], Cloud]:
-    """Return what opens a project of a region with these credentials."""
-
-    def connect(region: str, project_id: str) -> Cloud:
-        return HuaweiCloud(credentials, region, project_id, endpoint=endpoint, remaining_s=remaining_s)
-
-    return connect
 
 
 def check_endpoint(endpoint: str) -> str:

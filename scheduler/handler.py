@@ -1,0 +1,285 @@
+"""The function: from an event of the platform to one run, and its result.
+
+Thin: settings and credentials from the context, one call, a result. `handler` is what the platform calls; it and
+the command line are the only readers of the clock and the environment.
+
+A run that a timer began and that failed anywhere finishes its other work, logs, and then raises, so that the
+platform's failure count and alarms see it; a run by hand returns the result.
+"""
+
+import json
+import os
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+
+from scheduler.cloud import Cloud, Connect
+from scheduler.config import load_config
+from scheduler.document import suggest
+from scheduler.errors import InputError, SchedulerError
+from scheduler.evaluate import desired_state
+from scheduler.model import EVERY_CLUSTER, Cluster, Schedules, State, Timing
+from scheduler.reconcile import place_clusters, run_once
+from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
+from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings
+
+_ACTIONS = ("converge", "plan", "start", "stop")
+_KEYS = ("action", "clusters", "dry_run", "at")
+_MARGIN_S = 2.0
+"""Left at the end of a run for its result, before the platform would kill it."""
+_OLDEST = timedelta(minutes=10)
+_MOST_ERROR_TEXT = 4000
+_MOST_LOG_TEXT = 60_000
+
+
+class RunFailedError(SchedulerError):
+    """A run that a timer began has failed; its work is done as far as it went, and logged."""
+
+
+class Request(NamedTuple):
+    """What an event asks for. ``clusters`` is None for all of them; ``fired`` is what a timer says of itself."""
+
+    action: str = "converge"
+    clusters: Optional[Tuple[str, ...]] = None
+    dry_run: bool = False
+    at: Optional[datetime] = None
+    is_explicit: bool = False
+    fired: Optional[str] = None
+
+
+class _Asked(NamedTuple):
+    """All that one invocation is given."""
+
+    request: Request
+    settings: Settings
+    schedules_path: Path
+    now: datetime
+    connect: Connect
+
+
+def handler(event: object, context: object) -> Json:
+    """Run once, now. The entry point of the function."""
+    return handle(event, context, now=datetime.now(timezone.utc), environ=os.environ, monotonic=time.monotonic)
+
+
+def handle(
+    event: object, context: object, *, now: datetime, environ: Mapping[str, str], monotonic: Callable[[], float]
+) -> Json:
+    """Run once at ``now``. Raises `RunFailedError` where a timer began the run and it failed."""
+    begun = monotonic()
+    is_timer = isinstance(event, dict) and event.get("trigger_type") == "TIMER"
+    lookup = _lookup(context, environ)
+    lines: List[Json] = []
+    level = "INFO"
+    try:
+        settings = read_settings(lookup)
+        level = settings.log_level
+        deadline = begun + settings.timeout_s - _MARGIN_S
+        connect = _connector(context, lookup, settings, lambda: deadline - monotonic())
+        asked = _Asked(read_event(event), settings, _schedules_path(settings, environ), now, connect)
+        if settings.one_shot and not asked.request.is_explicit:
+            result, lines = _run_one_shot(asked, settings.one_shot)
+        else:
+            result, lines = _run_schedules(asked)
+    except SchedulerError as e:
+        result = error_result(e, None)
+        lines = [{"event": "run", "status": "error", "message": str(e)}]
+    _log(context, lines, level)
+    if is_timer and result["status"] == "error":
+        raise RunFailedError(result["message"][:_MOST_ERROR_TEXT])
+    return result
+
+
+def read_event(event: object) -> Request:
+    """Return what an event asks for. Raises `InputError` for what it does not know."""
+    if event is None or event == "":
+        return Request()
+    if not isinstance(event, dict):
+        raise InputError(f'the event is {type(event).__name__}: send an object such as {{"action": "plan"}}')
+    if event.get("trigger_type") == "TIMER":
+        return Request(fired=str(event.get("time")))
+    unknown = next((str(key) for key in event if key not in _KEYS), None)
+    if unknown is not None:
+        raise InputError(f'event: unknown key "{unknown}": {suggest(unknown, _KEYS)}')
+    action, dry_run, at = event.get("action", "converge"), event.get("dry_run", False), event.get("at")
+    if action not in _ACTIONS:
+        raise InputError(f'event.action: "{action}" is not known: {suggest(str(action), _ACTIONS)}')
+    if not isinstance(dry_run, bool):
+        raise InputError(f"event.dry_run: {dry_run!r} is not a boolean: write true or false")
+    if at is not None and action != "plan":
+        raise InputError('event.at: only {"action": "plan"} can look at another time')
+    names = _read_names(event.get("clusters"), action)
+    return Request(action, names, dry_run, None if at is None else parse_at(at), "action" in event)
+
+
+def _read_names(names: object, action: str) -> Optional[Tuple[str, ...]]:
+    if names is None and action in ("start", "stop"):
+        raise InputError(f'event.clusters: name the clusters to {action}, such as ["dev"]')
+    if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+        raise InputError('event.clusters: write a list of cluster names, such as ["dev"]')
+    return tuple(names) if isinstance(names, list) else None
+
+
+def parse_at(text: object) -> datetime:
+    """Return the instant of a text with an offset to UTC. Raises `InputError`."""
+    try:
+        at = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or not 2000 <= at.year < 2100:  # noqa: PLR2004
+        raise InputError(
+            f'at: "{text}" is not an instant: write one with its offset, such as 2026-11-23T08:00:00+07:00'
+        )
+    return at.astimezone(timezone.utc)
+
+
+def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Schedules:
+    """Return only the clusters of these names. Raises `InputError` for a name that is not in the file."""
+    if names is None:
+        return schedules
+    wanted = list(names)
+    known = [c.name for c in schedules.clusters]
+    for name in wanted:
+        if name not in known:
+            raise InputError(f'no cluster "{name}" in the file: {suggest(name, known)}')
+    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in wanted))
+
+
+def read_credentials(context: object, lookup: Callable[[str], Optional[str]]) -> Credentials:
+    """Return the agency's temporary credentials, else ``ak`` and ``sk`` of the settings; never a mixture."""
+    triple = [_ask(context, f"getSecurity{what}") for what in ("AccessKey", "SecretKey", "Token")]
+    if triple[0] and triple[1]:
+        return Credentials(triple[0], triple[1], triple[2] or None)
+    ak, sk = lookup("ak"), lookup("sk")
+    if ak and sk:
+        return Credentials(ak, sk, lookup("securityToken") or None)
+    if any(triple) or ak or sk:
+        raise InputError("the credentials are incomplete: an access key needs its secret key; check agency, ak and sk")
+    raise InputError("no credentials: give the function an agency, or set both ak and sk")
+
+
+def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
+    """Do what a timer or a person asks of the schedules file."""
+    request, settings = asked.request, asked.settings
+    schedules = select_clusters(load_config(asked.schedules_path), request.clusters)
+    schedules = place_clusters(schedules, settings.region, settings.project_id)
+    notes = ""
+    if request.action in ("start", "stop"):
+        state = State.RUNNING if request.action == "start" else State.STOPPED
+        notes = "".join(f"; {_undone(c, state, asked.now)}" for c in schedules.clusters)
+        schedules = schedules._replace(clusters=tuple(_forced(c, state) for c in schedules.clusters))
+    dry_run = settings.dry_run or request.dry_run or request.action == "plan"
+    run = run_once(schedules, request.at or asked.now, asked.connect, dry_run=dry_run)
+    result = run_json(run, request.action)
+    result["message"] += notes
+    return result, list(log_lines(run, request.action))
+
+
+def _run_one_shot(asked: _Asked, one_shot: OneShot) -> Tuple[Json, List[Json]]:
+    """Do the one action of the settings at once, without a schedules file."""
+    action = "start" if one_shot.state is State.RUNNING else "stop"
+    if asked.schedules_path.exists():
+        raise InputError(
+            f"setting action={action} and {asked.schedules_path.name} contradict each other, so nothing was done: "
+            "remove the setting to follow the file, or leave the file out (`cce-scheduler package --one-shot`)"
+        )
+    if asked.request.fired is not None:
+        _check_age(asked.request.fired, asked.now)
+    schedules = place_clusters(_one_shot_schedules(one_shot), asked.settings.region, asked.settings.project_id)
+    run = run_once(schedules, asked.now, asked.connect, dry_run=asked.settings.dry_run or asked.request.dry_run)
+    return one_shot_json(run, action), list(log_lines(run, action))
+
+
+def _one_shot_schedules(one_shot: OneShot) -> Schedules:
+    """Return the action as constant schedules: prepaid servers are included, every other hold holds."""
+    timing = Timing("UTC", one_shot.state)
+    return Schedules(
+        tuple(
+            Cluster(
+                name="all CCE clusters" if cluster_id == EVERY_CLUSTER else cluster_id,
+                cluster_id=cluster_id,
+                timing=timing,
+                stop_type=one_shot.stop_type,
+                stop_prepaid=True,
+            )
+            for cluster_id in one_shot.cluster_ids or (EVERY_CLUSTER,)
+        )
+    )
+
+
+def _check_age(fired: str, now: datetime) -> None:
+    """Refuse the event of a timer that was delayed: its one action may be wrong by now; a schedule never is."""
+    try:
+        at = datetime.fromisoformat(fired.replace("Z", "+00:00"))
+    except ValueError as e:
+        raise InputError(f'the timer\'s event has no time that can be read: "{fired}"') from e
+    if at.tzinfo is None or now - at > _OLDEST:
+        raise InputError(f"the timer's event is of {at.isoformat()}, over 10 minutes old: nothing was done")
+
+
+def _forced(cluster: Cluster, state: State) -> Cluster:
+    return cluster._replace(timing=Timing(cluster.timing.timezone, state))
+
+
+def _undone(cluster: Cluster, state: State, now: datetime) -> str:
+    """Say when the schedule will undo an action by hand."""
+    desired = desired_state(cluster, now)
+    if not cluster.enabled:
+        return f"{cluster.name} is not managed (enabled: false)"
+    if desired.state not in (state, State.UNMANAGED):
+        return f"the next run undoes it for {cluster.name}: {desired.reason}; write an override to keep it"
+    until = write_instant(desired.until, cluster.timing.timezone)
+    return f"{cluster.name} stays so until {until}" if until else f"the schedule of {cluster.name} does not undo it"
+
+
+def _schedules_path(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return the schedules file; the platform's working directory is not the directory of the code."""
+    root = environ.get("RUNTIME_CODE_ROOT")
+    return (Path(root) if root else Path(__file__).parent.parent) / settings.schedules_path
+
+
+def _lookup(context: object, environ: Mapping[str, str]) -> Callable[[str], Optional[str]]:
+    """Return how a setting is found: the function's user data, else the environment, else what the platform knows."""
+
+    def lookup(key: str) -> Optional[str]:
+        found = _ask(context, "getUserData", key)
+        if found is None:
+            found = environ.get(key)
+        if found is None and key == "projectId":
+            found = _ask(context, "getProjectID")
+        return found
+
+    return lookup
+
+
+def _ask(context: object, method: str, *arguments: str) -> Optional[str]:
+    """Call a method of the platform's context; builds of the runtime differ in which they have."""
+    found = getattr(context, method, None)
+    value = found(*arguments) if callable(found) else None
+    return value if isinstance(value, str) else None
+
+
+def _connector(
+    context: object, lookup: Callable[[str], Optional[str]], settings: Settings, remaining_s: Callable[[], float]
+) -> Connect:
+    """Return what opens a project; the SDK is imported, and credentials are asked for, by the first that is opened."""
+
+    def connect(region: str, project_id: str) -> Cloud:
+        from scheduler.cloud.huawei import HuaweiCloud
+
+        credentials = read_credentials(context, lookup)
+        return HuaweiCloud(credentials, region, project_id, endpoint=settings.endpoint, remaining_s=remaining_s)
+
+    return connect
+
+
+def _log(context: object, lines: Iterable[Json], level: str) -> None:
+    """Write each line as JSON through the platform's logger, if there is one."""
+    get_logger = getattr(context, "getLogger", None)
+    logger = get_logger() if callable(get_logger) else None
+    for line in lines if logger else ():
+        kind = "ERROR" if line.get("error") or line.get("status") == "error" else "INFO"
+        kind = "WARNING" if kind == "INFO" and line.get("warnings") else kind
+        if LOG_LEVELS.index(kind) >= LOG_LEVELS.index(level):
+            getattr(logger, kind.lower())(json.dumps(line, ensure_ascii=False)[:_MOST_LOG_TEXT])

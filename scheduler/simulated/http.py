@@ -1,0 +1,261 @@
+"""The simulated cloud on a loopback socket: connections, routes, signatures and faults.
+
+Every request passes `_Application.respond`, where it is checked, carried out, spoilt by a fault if the scene wants
+one, and written to the ledger. What a call means is decided in ``ecs.py``.
+"""
+
+import contextlib
+import json
+import socket
+from datetime import datetime, timezone
+from threading import Thread
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Type,
+    Union,
+)
+from urllib.parse import parse_qsl
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Request, Response
+
+from scheduler.model import Power
+from scheduler.simulated import ecs
+from scheduler.simulated.calls import Answer, ApiError, Call, Fault, FaultKind, Record, gateway_error
+from scheduler.simulated.cloud import SimulatedCloud
+from scheduler.simulated.signature import SignatureError, SignedRequest, verify
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Clock = Callable[[], datetime]
+_Socket = Union[socket.socket, Tuple[bytes, socket.socket]]  # as socketserver types it
+_Operation = Callable[[SimulatedCloud, Call], Answer]
+
+_ROUTES = Map(
+    [
+        Rule("/v1/<project_id>/cloudservers/detail", methods=["GET"], endpoint=ecs.list_servers),
+        Rule("/v1/<project_id>/cloudservers/action", methods=["POST"], endpoint=ecs.act),
+        Rule("/v1/<project_id>/jobs/<job_id>", methods=["GET"], endpoint=ecs.show_job),
+    ],
+    redirect_defaults=False,
+    merge_slashes=False,
+)
+_POLL_S = 0.02  # the longest that closing waits for the thread that accepts connections
+
+
+def _real_time() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@contextlib.contextmanager
+def serve(cloud: SimulatedCloud, *, clock: Clock = _real_time) -> Iterator[str]:
+    """Serve ``cloud`` on a free port of 127.0.0.1 and yield the endpoint, ``http://127.0.0.1:PORT``.
+
+    ``clock`` is what signing dates are compared with: the real time, as clients sign with it whatever the simulated
+    time is. Leaving the context ends every connection and thread.
+    """
+    server = _Server("127.0.0.1", 0, _Application(cloud, clock), handler=_Handler)
+    thread = Thread(target=server.serve_forever, args=(_POLL_S,), name="simulated-cloud")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        server.end_connections()
+        thread.join()
+
+
+class _NoAnswerError(Exception):
+    """Tells the handler to close the connection without an answer."""
+
+
+class _Request(NamedTuple):
+    """An HTTP request in both forms that are needed: as signed, and as a call."""
+
+    signed: SignedRequest
+    call: Call
+
+
+class _Application:
+    """The WSGI application, and the one place where every request passes."""
+
+    def __init__(self, cloud: SimulatedCloud, clock: Clock) -> None:
+        self._cloud = cloud
+        self._clock = clock
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self.respond(Request(environ))(environ, start_response)
+
+    def respond(self, http_request: Request) -> Response:
+        """Carry out one request and write it to the ledger; raise `_NoAnswerError` if a fault forbids an answer."""
+        with self._cloud.lock:
+            request_id = self._cloud.new_request_id()
+            request = _read(http_request, self._cloud.now)
+            fault = self._cloud.faults(request.call) if self._cloud.faults else None
+            answer = self._answer(request, request_id) if fault is None or fault.carried_out else None
+            sent = _spoil(answer, fault)
+            self._cloud.record(_record(request.call, answer, sent))
+        if sent is None:
+            raise _NoAnswerError
+        response = Response(sent.text, sent.status, sent.headers, content_type=sent.content_type)
+        response.headers["X-Request-Id"] = request_id
+        if fault is not None and fault.kind is FaultKind.TRUNCATED:
+            _truncate(response)
+        return response
+
+    def _answer(self, request: _Request, request_id: str) -> Answer:
+        """Answer as the real cloud does: the gateway first, then the service."""
+        try:
+            operation, arguments = _route(request.call, request_id)
+            access_key = self._authenticate(request.signed, request_id)
+            call = request.call._replace(arguments=arguments, access_key=access_key)
+            return operation(self._cloud, call)
+        except ApiError as error:
+            return error.answer
+
+    def _authenticate(self, signed: SignedRequest, request_id: str) -> str:
+        try:
+            return verify(signed, self._cloud.secrets_of, self._clock())
+        except SignatureError as error:
+            message = f"Incorrect IAM authentication information: {error}"
+            raise gateway_error(401, "APIGW.0301", message, request_id) from error
+
+
+def _read(request: Request, at: datetime) -> _Request:
+    data = request.get_data()
+    query = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    signed = SignedRequest(request.method, request.path, query, headers, data)
+    return _Request(signed, Call(at, request.method, request.path, _joined(query), _parsed(data)))
+
+
+def _joined(query: Sequence[Tuple[str, str]]) -> Dict[str, str]:
+    joined: Dict[str, str] = {}
+    for key, value in query:
+        joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return None
+
+
+def _route(call: Call, request_id: str) -> Tuple[_Operation, Dict[str, str]]:
+    try:
+        operation, arguments = _ROUTES.bind("127.0.0.1").match(call.path, call.method)
+    except HTTPException as error:
+        message = "The API does not exist or has not been published in the environment"
+        raise gateway_error(404, "APIGW.0101", message, request_id) from error
+    return operation, dict(arguments)
+
+
+def _spoil(answer: Optional[Answer], fault: Optional[Fault]) -> Optional[Answer]:
+    """Return what is sent: the fault's answer if it has one, nothing for a reset, else the cloud's."""
+    if fault is None or fault.kind is FaultKind.TRUNCATED:
+        return answer
+    return fault.answer
+
+
+def _truncate(response: Response) -> None:
+    whole = response.get_data()
+    response.set_data(whole[: len(whole) // 2])
+    response.headers["Content-Length"] = str(len(whole))
+    response.headers["Connection"] = "close"
+
+
+def _record(call: Call, answer: Optional[Answer], sent: Optional[Answer]) -> Record:
+    power: Optional[Power] = None
+    server_ids: Sequence[str] = ()
+    if call.method == "POST":
+        with contextlib.suppress(ApiError):
+            power, server_ids = ecs.asked(call)
+    return Record(
+        at=call.at,
+        method=call.method,
+        path=call.path,
+        query=call.query,
+        body=call.body,
+        status=sent.status if sent is not None else None,
+        carried_out=answer is not None and answer.status < 400,  # noqa: PLR2004
+        power=power,
+        server_ids=tuple(server_ids),
+    )
+
+
+class _Server(ThreadedWSGIServer):
+    """A threaded server that can end its connections, and waits for the threads behind them."""
+
+    daemon_threads = False  # the base class would leave them running
+
+    def __init__(self, host: str, port: int, app: _Application, handler: Type[WSGIRequestHandler]) -> None:
+        self._connections: Set[socket.socket] = set()
+        super().__init__(host, port, app, handler=handler)
+
+    def process_request(self, request: _Socket, client_address: object) -> None:
+        """Remember the connection, then handle it in a thread of its own."""
+        if isinstance(request, socket.socket):
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: _Socket) -> None:
+        """Forget the connection and close it."""
+        if isinstance(request, socket.socket):
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        """Let the threads of connections that clients keep open come to their end."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open between requests, which its base class does not, and writes no log."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for head and body
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        """Answer one request whole: every answer has a length, and every request has been read by then."""
+        self.environ = environ = self.make_environ()
+        started: List[Tuple[str, Sequence[Tuple[str, str]]]] = []
+
+        def start_response(
+            status: str, headers: List[Tuple[str, str]], _exc_info: object = None, /
+        ) -> Callable[[bytes], object]:
+            started.append((status, headers))
+            return self.wfile.write
+
+        try:
+            body = b"".join(self.server.app(environ, start_response))
+        except _NoAnswerError:
+            self.close_connection = True
+            return
+        status, headers = started[0]
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  # the base class names it
+        """Write nothing: the ledger has it."""
