@@ -10,19 +10,16 @@ which share windows share the work. The caches are not locked: evaluate in one t
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
 from zoneinfo import ZoneInfo
 
 from scheduler.describe import describe_duration, describe_moment, describe_window
 from scheduler.localtime import first_change, last_change, local_at, offset_at
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
-
-if TYPE_CHECKING:
-    from croniter import croniter
 
 TEN_YEARS = timedelta(days=3653)
 _INSTANT = timedelta(microseconds=1)
@@ -32,8 +29,10 @@ _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 _NO_DATES: FrozenSet[date] = frozenset()
 _FIELDS = 5
 _RANDOM = re.compile(r"[rh](\(|/|$)", re.IGNORECASE)
-_MOST_STEPS = 20_000
-"""How many events a search for a transition looks at before it says that there is none."""
+_MOST_CHANGES = 10_000
+"""How many changes a search for a transition looks at before it says that there is none."""
+_MOST_KNOWN = 20_000
+_MOST_TIMELINES = 20_000
 
 
 _Search = Callable[[str, ZoneInfo, FrozenSet[date], datetime], Iterator["Event"]]
@@ -49,11 +48,14 @@ class Event(NamedTuple):
     local: datetime
 
 
-def desired_state(cluster: Cluster, at: datetime) -> Desired:
-    """Return the desired state of a cluster at an aware instant, with reason, rule, since and until."""
+def desired_state(cluster: Cluster, at: datetime, within: timedelta = TEN_YEARS) -> Desired:
+    """Return the desired state of a cluster at an aware instant, with reason, rule, since and until.
+
+    Transitions further away than ``within`` are not looked for; a state that lasts for years is slow to prove.
+    """
     if not cluster.enabled:
         return Desired(State.UNMANAGED, "enabled: false", Rule("enabled"), None, None)
-    return _timeline(cluster.timing).desired(at.astimezone(timezone.utc))
+    return _timeline(cluster.timing).desired(at.astimezone(timezone.utc), within)
 
 
 def state_at(cluster: Cluster, at: datetime) -> State:
@@ -65,9 +67,10 @@ def state_at(cluster: Cluster, at: datetime) -> State:
 
 def transitions(cluster: Cluster, start: datetime, end: datetime) -> Iterator[Transition]:
     """Yield the transitions of a cluster in ``(start, end]``, oldest first."""
-    before = desired_state(cluster, start)
+    within = max(end - start, timedelta(days=7))
+    before = desired_state(cluster, start, within)
     while before.until is not None and before.until <= end:
-        after = desired_state(cluster, before.until)
+        after = desired_state(cluster, before.until, within)
         yield Transition(before.until, before.state, after.state, after.reason)
         before = after
 
@@ -86,7 +89,7 @@ def cron_problem(expression: str) -> Optional[str]:
     if any(_RANDOM.match(part) for field in fields for part in field.split(",")):
         return f'"{expression}" is random or hashed: write the times, such as "0 8 * * mon-fri"'
     try:
-        _next_local(expression, _midnight(date(2024, 1, 1)))
+        _firings(expression).after(_midnight(date(2024, 1, 1)))
     except CroniterBadDateError:
         return f'"{expression}" never fires: no such day comes'
     except (CroniterError, KeyError, IndexError, TypeError, ValueError) as e:
@@ -94,59 +97,81 @@ def cron_problem(expression: str) -> Optional[str]:
     return None
 
 
+class _Firings:
+    """The local times at which one expression fires. Those after ``low``, up to ``high``, are known and kept.
+
+    croniter takes some 40 microseconds to find one; a search asks for the same few again and again.
+    """
+
+    def __init__(self, expression: str) -> None:
+        # Imported at first use: a run in which no cluster is enabled needs none.
+        from croniter import croniter
+
+        self._cron = croniter(expression)
+        self._known: List[datetime] = []
+        self._low = self._high = datetime.min  # noqa: DTZ901 - local time without zone
+
+    def after(self, local: datetime) -> datetime:
+        """Return the first firing strictly after a local time."""
+        local = local.replace(second=0, microsecond=0)
+        if not self._low <= local <= self._high or len(self._known) > _MOST_KNOWN:
+            self._known, self._low, self._high = [], local, local
+        place = bisect_right(self._known, local)
+        if place == len(self._known):
+            self._high = self._cron.get_next(datetime, self._high)
+            self._known.append(self._high)
+        return self._known[place]
+
+    def before(self, local: datetime) -> datetime:
+        """Return the last firing strictly before a local time that is a whole minute."""
+        if not self._low <= local - _MINUTE <= self._high or len(self._known) > _MOST_KNOWN:
+            self._known, self._low, self._high = [], local, local - _MINUTE
+        place = bisect_left(self._known, local)
+        if place == 0:
+            self._known.insert(0, self._cron.get_prev(datetime, self._low + _MINUTE))
+            self._low = self._known[0] - _MINUTE
+            place = 1
+        return self._known[place - 1]
+
+
 @lru_cache(maxsize=4096)
-def _cron(expression: str) -> "croniter":
-    # Imported at first use: a run in which nothing is enabled, or that only validates a packaged file, needs none.
-    from croniter import croniter
-
-    return croniter(expression)
-
-
-def _next_local(expression: str, local: datetime) -> datetime:
-    """Return the first firing strictly after a local time without zone."""
-    found: datetime = _cron(expression).get_next(datetime, local.replace(second=0, microsecond=0))
-    return found
-
-
-def _previous_local(expression: str, local: datetime) -> datetime:
-    """Return the last firing strictly before a local time without zone that is a whole minute."""
-    found: datetime = _cron(expression).get_prev(datetime, local)
-    return found
+def _firings(expression: str) -> _Firings:
+    return _Firings(expression)
 
 
 def _events_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Iterator[Event]:
     """Yield the events strictly after ``at``, oldest first, leaving out local dates in ``skipped``."""
-    horizon = at + TEN_YEARS
+    horizon, firings = at + TEN_YEARS, _firings(expression)
     seen, stretch, offset = at, at, offset_at(zone, at)
-    local = _next_local(expression, local_at(zone, at))
+    local = firings.after(local_at(zone, at))
     while seen <= horizon:
         event = Event(max(_utc(local - offset), stretch), local)
         change = first_change(zone, seen, min(event.at, horizon))
         if change is not None:
             seen, stretch, offset = change.at, change.at, change.after
-            local = _next_local(expression, change.first_local - _MINUTE)
+            local = firings.after(change.first_local - _MINUTE)
             continue
         seen = event.at
         if seen > horizon:
             return
         if local.date() in skipped:
-            local = _next_local(expression, _midnight(local.date() + timedelta(days=1)) - _MINUTE)
+            local = firings.after(_midnight(local.date() + timedelta(days=1)) - _MINUTE)
         else:
             yield event
-            local = _next_local(expression, local)
+            local = firings.after(local)
 
 
 def _events_until(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Iterator[Event]:
     """Yield the events at or before ``at``, newest first, leaving out local dates in ``skipped``."""
-    horizon = at - TEN_YEARS
+    horizon, firings = at - TEN_YEARS, _firings(expression)
     seen, offset = at, offset_at(zone, at)
-    local = _previous_local(expression, local_at(zone, at).replace(second=0, microsecond=0) + _MINUTE)
+    local = firings.before(local_at(zone, at).replace(second=0, microsecond=0) + _MINUTE)
     while seen >= horizon:
         event = Event(_utc(local - offset), local)
         change = last_change(zone, max(event.at, horizon) - _INSTANT, seen)
         if change is not None and local < change.first_local:
             seen, offset = change.at - _INSTANT, change.before
-            local = _previous_local(expression, (change.at + change.before).replace(tzinfo=None))
+            local = firings.before((change.at + change.before).replace(tzinfo=None))
             continue
         if change is not None:
             event = Event(max(event.at, change.at), local)
@@ -154,10 +179,10 @@ def _events_until(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at:
         if seen < horizon:
             return
         if local.date() in skipped:
-            local = _previous_local(expression, _midnight(local.date()))
+            local = firings.before(_midnight(local.date()))
         else:
             yield event
-            local = _previous_local(expression, local)
+            local = firings.before(local)
 
 
 @lru_cache(maxsize=65536)
@@ -175,35 +200,125 @@ def _is_running(window: Window, zone: ZoneInfo, skipped: FrozenSet[date], at: da
     return stop is None or start >= stop
 
 
-@lru_cache(maxsize=4096)
-def _flip_after(window: Window, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
-    """Return the first instant after ``at`` at which a two-sided window asks for the other state."""
-    running = _is_running(window, zone, skipped, at)
-    if running:
-        events = _events_after(_expression(window.stop), zone, _NO_DATES, at)
-    else:
-        events = _events_after(_expression(window.start), zone, skipped, at)
-    for event in islice(events, _MOST_STEPS):
-        if _is_running(window, zone, skipped, event.at) != running:
-            return event.at
-    return None
+class _Span:
+    """An explored stretch of instants, ``low`` and ``high`` included, in which a line has one value.
+
+    ``since`` and ``until`` are the changes that bound it, None while they are not known.
+    """
+
+    __slots__ = ("high", "low", "since", "state", "until")
+
+    def __init__(self, at: datetime, state: State) -> None:
+        self.state = state
+        self.low = self.high = at
+        self.since: Optional[datetime] = None
+        self.until: Optional[datetime] = None
+
+
+class _Line:
+    """A state for every instant, constant between changes; remembers the stretch that it was last asked about.
+
+    A subclass says what the state is at an instant, and at which instants it may change.
+    """
+
+    _span: Optional[_Span] = None
+
+    def find_state(self, at: datetime) -> State:
+        """Work out the state at an instant."""
+        raise NotImplementedError
+
+    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
+        """Yield, oldest first, at least the instants after ``at`` up to the first at which the state changes.
+
+        Nothing after ``horizon`` is asked for.
+        """
+        raise NotImplementedError
+
+    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
+        """Yield, newest first, at least the instants up to ``at`` back to the last at which the state changed.
+
+        Nothing before ``horizon`` is asked for.
+        """
+        raise NotImplementedError
+
+    def state_at(self, at: datetime) -> State:
+        """Return the state at an instant."""
+        return self._span_at(at).state
+
+    def until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the first instant after ``at``, up to ``horizon``, at which the state differs."""
+        span = self._span_at(at)
+        if span.until is None and span.high < horizon:
+            for changed in islice(self.candidates_after(span.high, horizon), _MOST_CHANGES):
+                if changed > horizon:
+                    break
+                if self.find_state(changed) is not span.state:
+                    span.until = changed
+                    break
+            span.high = span.until - _INSTANT if span.until else horizon
+        return span.until if span.until and span.until <= horizon else None
+
+    def since(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the newest instant at or before ``at``, back to ``horizon``, just before which the state differed."""
+        span = self._span_at(at)
+        if span.since is None and span.low > horizon:
+            for changed in islice(self.candidates_until(span.low, horizon), _MOST_CHANGES):
+                if changed < horizon:
+                    break
+                if self.find_state(changed - _INSTANT) is not span.state:
+                    span.since = changed
+                    break
+            span.low = span.since or horizon
+        return span.since if span.since and span.since >= horizon else None
+
+    def _span_at(self, at: datetime) -> _Span:
+        span = self._span
+        if span is None or not span.low <= at <= span.high:
+            found = _Span(at, self.find_state(at))
+            if span is not None and at == span.until:
+                found.since = at
+            elif span is not None and span.since and at == span.since - _INSTANT:
+                found.until = span.since
+            self._span = span = found
+        return span
+
+
+class _WindowLine(_Line):
+    """What one two-sided window asks for."""
+
+    def __init__(self, window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> None:
+        self._window, self._zone, self._skipped = window, zone, skipped
+
+    def find_state(self, at: datetime) -> State:
+        return State.RUNNING if _is_running(self._window, self._zone, self._skipped, at) else State.STOPPED
+
+    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:  # noqa: ARG002 - it is lazy
+        return (event.at for event in self._events(_events_after, at))
+
+    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
+        # Back to an event that left the window in the other state; what followed it is where this one began.
+        for event in self._events(_events_until, at):
+            if event.at < horizon:
+                return
+            if self.find_state(event.at) is not self.state_at(at):
+                following = _WindowLine(self._window, self._zone, self._skipped).until(event.at, at)
+                if following:
+                    yield following
+                return
+
+    def _events(self, search: _Search, at: datetime) -> Iterator[Event]:
+        """Search the events that can end the state at an instant."""
+        if self.state_at(at) is State.RUNNING:
+            return search(_expression(self._window.stop), self._zone, _NO_DATES, at)
+        return search(_expression(self._window.start), self._zone, self._skipped, at)
 
 
 @lru_cache(maxsize=4096)
-def _flip_until(window: Window, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
-    """Return the newest instant at or before ``at`` from which a two-sided window asks for what it asks at ``at``."""
-    running = _is_running(window, zone, skipped, at)
-    if running:
-        events = _events_until(_expression(window.stop), zone, _NO_DATES, at)
-    else:
-        events = _events_until(_expression(window.start), zone, skipped, at)
-    for event in islice(events, _MOST_STEPS):
-        if _is_running(window, zone, skipped, event.at) != running:
-            return _flip_after(window, zone, skipped, event.at)
-    return None
+def _window_line(window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> _WindowLine:
+    return _WindowLine(window, zone, skipped)
 
 
-class _Timeline:
+class _Timeline(_Line):
     """One timing, ready to be asked: overrides, excluded dates and windows, without ``enforce``."""
 
     def __init__(self, timing: Timing) -> None:
@@ -217,8 +332,10 @@ class _Timeline:
                 self.skipped = dates
             else:
                 self.forced = _Dates(dates, self.zone)
-        self._since: Dict[datetime, Optional[datetime]] = {}
-        self._desired: Dict[datetime, Desired] = {}
+        self._lines: List[_WindowLine] = []
+        if not timing.is_one_sided:
+            self._lines = [_window_line(window, self.zone, self.skipped) for window in timing.windows]
+        self._edges = sorted({edge for o in timing.overrides for edge in (o.start, o.end)})
 
     def ask(self, at: datetime) -> Tuple[State, Rule]:
         """Return the desired state and the rule that asks for it."""
@@ -234,55 +351,54 @@ class _Timeline:
         if timing.is_one_sided:
             newest = self.newest_event(at)
             return (newest[1], newest[2]) if newest else (State.UNMANAGED, Rule("window", 0))
-        for number, window in enumerate(timing.windows):
-            if _is_running(window, self.zone, self.skipped, at):
+        for number, line in enumerate(self._lines):
+            if line.state_at(at) is State.RUNNING:
                 return State.RUNNING, Rule("window", number)
         return State.STOPPED, Rule("window", 0)
 
-    def state_at(self, at: datetime) -> State:
-        """Return only the state."""
+    def find_state(self, at: datetime) -> State:
         return self.ask(at)[0]
 
-    def since(self, at: datetime) -> Optional[datetime]:
-        """Return the newest instant at or before ``at`` just before which the state differed."""
-        if at not in self._since:
-            self._since[at] = self._find_since(at)
-        return self._since[at]
+    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
+        while at <= horizon:
+            at = min((c for c in self.changes_after(at, horizon) if c is not None), default=_NEVER)
+            yield at
 
-    def until(self, at: datetime) -> Optional[datetime]:
-        """Return the first instant after ``at`` at which the state differs."""
-        state, horizon = self.state_at(at), at + TEN_YEARS
-        for _ in range(_MOST_STEPS):
-            at = min((c for c in self.changes_after(at) if c is not None), default=_NEVER)
-            if at > horizon:
-                return None
-            if self.state_at(at) != state:
-                return at
-        return None
+    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
+        while at >= horizon:
+            at = max((c for c in self.changes_until(at, horizon) if c is not None), default=_LONG_AGO)
+            yield at
+            at -= _INSTANT if at > _LONG_AGO else timedelta()
 
-    def changes_after(self, at: datetime) -> Iterator[Optional[datetime]]:
+    def changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
         """Yield, for each part of the timing, the first instant after ``at`` at which it can change the state."""
-        yield min((edge for o in self.timing.overrides for edge in (o.start, o.end) if edge > at), default=None)
+        yield from self._edges[bisect_right(self._edges, at) :][:1]
         if self.forced is not None:
             yield self.forced.flip_after(at)
-        for window in self.timing.windows:
-            if self.timing.is_one_sided:
-                event = next(self._events(window, _events_after, at), None)
-                yield event and event.at
-            else:
-                yield _flip_after(window, self.zone, self.skipped, at)
+        yield from self.window_changes_after(at, horizon)
 
-    def changes_until(self, at: datetime) -> Iterator[Optional[datetime]]:
+    def window_changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
+        """Yield the same for the windows."""
+        for line in self._lines:
+            yield line.until(at, horizon)
+        for window in self.timing.windows if self.timing.is_one_sided else ():
+            event = next(self._events(window, _events_after, at), None)
+            yield event and event.at
+
+    def changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
         """Yield, for each part of the timing, the newest instant at or before ``at`` at which it could."""
-        yield max((edge for o in self.timing.overrides for edge in (o.start, o.end) if edge <= at), default=None)
+        yield from self._edges[: bisect_right(self._edges, at)][-1:]
         if self.forced is not None:
             yield self.forced.flip_until(at)
-        for window in self.timing.windows:
-            if self.timing.is_one_sided:
-                event = next(self._events(window, _events_until, at), None)
-                yield event and event.at
-            else:
-                yield _flip_until(window, self.zone, self.skipped, at)
+        yield from self.window_changes_until(at, horizon)
+
+    def window_changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
+        """Yield the same for the windows."""
+        for line in self._lines:
+            yield line.since(at, horizon)
+        for window in self.timing.windows if self.timing.is_one_sided else ():
+            event = next(self._events(window, _events_until, at), None)
+            yield event and event.at
 
     def newest_event(self, at: datetime) -> Optional[Tuple[Event, State, Rule]]:
         """Return the newest event of one-sided windows; of a start and a stop at one local time, the start."""
@@ -296,24 +412,11 @@ class _Timeline:
         event, is_start, number = max(found)
         return event, State.RUNNING if is_start else State.STOPPED, Rule("window", -number)
 
-    def desired(self, at: datetime) -> Desired:
+    def desired(self, at: datetime, within: timedelta) -> Desired:
         """Return the desired state with its neighbouring transitions and the reason in words."""
-        if at not in self._desired:
-            state, rule = self.ask(at)
-            until = self.until(at)
-            self._desired[at] = Desired(state, self._reason(at, state, rule, until), rule, self.since(at), until)
-        return self._desired[at]
-
-    def _find_since(self, at: datetime) -> Optional[datetime]:
-        state, horizon = self.state_at(at), at - TEN_YEARS
-        for _ in range(_MOST_STEPS):
-            changed = max((c for c in self.changes_until(at) if c is not None), default=_LONG_AGO)
-            if changed < horizon:
-                return None
-            at = changed - _INSTANT
-            if self.state_at(at) != state:
-                return changed
-        return None
+        state, rule = self.ask(at)
+        until = self.until(at, at + within)
+        return Desired(state, self._reason(at, state, rule, until), rule, self.since(at, at - within), until)
 
     def _override_at(self, at: datetime) -> Optional[int]:
         """Return the index of the last listed override that is active."""
@@ -378,15 +481,15 @@ class _Enforced(_Timeline):
         """Return what the schedule asks for, or unmanaged once ``enforce`` has passed since the clock."""
         state, rule = self.always.ask(at)
         if rule.kind == "window":
-            clock = self.clock(at)
+            clock = self.clock(at, at - self.enforce)
             if clock is None or at >= clock + self.enforce:
                 return State.UNMANAGED, Rule("enforce")
         return state, rule
 
-    def clock(self, at: datetime) -> Optional[datetime]:
-        """Return the instant from which ``enforce`` counts at ``at``."""
+    def clock(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the instant from which ``enforce`` counts at ``at``, looking back to ``horizon``."""
         if not self.timing.is_one_sided:
-            return self.always.since(at)
+            return self.always.since(at, horizon)
         newest = self.newest_event(at)
         ends = [o.end for o in self.timing.overrides if o.end <= at]
         if newest:
@@ -396,28 +499,34 @@ class _Enforced(_Timeline):
             ends.append(forced_end)
         return max(ends, default=None)
 
-    def changes_after(self, at: datetime) -> Iterator[Optional[datetime]]:
-        """Add the end of enforcing to what can change the state."""
-        yield from super().changes_after(at)
-        clock = self.clock(at)
+    def window_changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
+        """Yield what starts the clock and what ends it: transitions, or the events of one-sided windows."""
+        if self.timing.is_one_sided:
+            yield from super().window_changes_after(at, horizon)
+        else:
+            yield self.always.until(at, horizon)
+        clock = self.clock(at, at - self.enforce)
         if clock and clock + self.enforce > at:
             yield clock + self.enforce
 
-    def changes_until(self, at: datetime) -> Iterator[Optional[datetime]]:
-        """Add the end of enforcing to what could change the state."""
-        yield from super().changes_until(at)
-        clock = self.clock(at)
+    def window_changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
+        """Yield the same, backwards."""
+        if self.timing.is_one_sided:
+            yield from super().window_changes_until(at, horizon)
+        else:
+            yield self.always.since(at, horizon)
+        clock = self.clock(at, horizon - self.enforce)
         if clock and clock + self.enforce <= at:
             yield clock + self.enforce
 
     def _cause(self, at: datetime, state: State, rule: Rule) -> str:
         if rule.kind != "enforce":
             return super()._cause(at, state, rule)
-        clock, asked = self.clock(at), self.always.state_at(at)
-        if clock is None:
-            return "hands off: no transition yet"
-        verb = "start" if asked is State.RUNNING else "stop"
         passed = describe_duration(int(self.enforce.total_seconds()))
+        clock = self.clock(at, at - TEN_YEARS)
+        if clock is None:
+            return f"hands off: no transition to insist on for {passed}"
+        verb = "start" if self.always.state_at(at) is State.RUNNING else "stop"
         return f"hands off: {passed} after the {verb} of {describe_moment(self.zone, clock, at)}"
 
 
@@ -483,7 +592,7 @@ def _timeline(timing: Timing) -> _Timeline:
     """Return the timeline of a timing object, made once; it keeps the object, so the key stays the object's own."""
     found = _timelines.get(id(timing))
     if found is None:
-        if len(_timelines) > _MOST_STEPS:
+        if len(_timelines) > _MOST_TIMELINES:
             _timelines.clear()
         if timing.enforce_s is None or timing.state is not None:
             found = _Timeline(timing)

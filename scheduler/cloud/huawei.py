@@ -262,3 +262,20 @@ def _sort_answer(status: int, code: str, *, acts: bool) -> "tuple[type[CloudErro
     if acts:
         return RefusedError, "the batch was refused"
     return PermanentCloudError, "check region and project_id"
+
+
+def read_profile() -> "tuple[Credentials, Optional[str]]":
+    """Return key and project of the SDK's profile file, ``~/.huaweicloud/credentials``. Raises `InputError`."""
+    from configparser import Error
+
+    from huaweicloudsdkcore.auth.provider import ProfileCredentialProvider
+
+    try:
+        found = ProfileCredentialProvider.get_basic().get_credentials()
+    except Error as e:  # its text quotes the file, keys and all
+        raise InputError("the credentials file is not an INI file with a section [basic]") from e
+    except (SdkException, ValueError, TypeError, OSError) as e:
+        raise InputError(str(e)) from e
+    if not found.ak or not found.sk:
+        raise InputError("the section [basic] of the credentials file has no ak and sk")
+    return Credentials(found.ak, found.sk, found.security_token or None), found.project_id or None

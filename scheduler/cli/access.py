@@ -1,0 +1,108 @@
+"""How a command reaches the cloud: whose keys, which places, and the simulated one in its stead.
+
+Keys are looked for in the SDK's own places, so that one set of them serves every tool: the environment, then the
+profile file. The SDK's further providers ask the network who this machine is; a command never does.
+"""
+
+import contextlib
+import time
+from datetime import datetime, timedelta
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Tuple
+
+import typer
+
+from scheduler.cloud import Cloud, Connect
+from scheduler.errors import InputError
+from scheduler.model import Schedules
+from scheduler.reconcile import place_clusters
+from scheduler.settings import Credentials
+
+_AK, _SK = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"
+_SECURITY_TOKEN, _PROJECT_ID = "HUAWEICLOUD_SDK_SECURITY_TOKEN", "HUAWEICLOUD_SDK_PROJECT_ID"
+_NO_DEADLINE_S = 3600.0
+"""A person waits as long as it takes; only each call has its limit."""
+
+
+class Target(NamedTuple):
+    """What the options say of the cloud to use."""
+
+    region: Optional[str]
+    endpoint: Optional[str]
+    is_simulated: bool
+
+
+class Access(NamedTuple):
+    """Schedules with every region and project known, how to open them, and the time that passes there."""
+
+    schedules: Schedules
+    connect: Connect
+    elapsed_s: Callable[[], float]
+    sleep: Callable[[float], object]
+
+
+@contextlib.contextmanager
+def open_access(schedules: Schedules, target: Target, *, environ: Mapping[str, str], now: datetime) -> Iterator[Access]:
+    """Yield the way to the cloud that the options name. Raises `InputError` without credentials."""
+    if not target.is_simulated:
+        yield _real_access(schedules, target, environ)
+        return
+    if target.endpoint or target.region:
+        raise typer.BadParameter("it uses no account, region or endpoint", param_hint="--simulated")
+    with _simulated_access(schedules, now) as access:
+        yield access
+
+
+def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[str]]:
+    """Return the person's keys, and the project to use by default. Raises `InputError`."""
+    ak, sk, project_id = environ.get(_AK), environ.get(_SK), environ.get(_PROJECT_ID) or None
+    if ak and sk:
+        return Credentials(ak, sk, environ.get(_SECURITY_TOKEN) or None), project_id
+    if ak or sk:
+        raise InputError(f"the credentials are incomplete: set both {_AK} and {_SK}")
+    from scheduler.cloud.huawei import read_profile
+
+    try:
+        credentials, profile_project_id = read_profile()
+    except InputError as e:
+        raise InputError(f"no credentials: set {_AK} and {_SK}, or write a profile ({e})") from e
+    return credentials, project_id or profile_project_id
+
+
+def _real_access(schedules: Schedules, target: Target, environ: Mapping[str, str]) -> Access:
+    credentials, project_id = find_credentials(environ)
+    placed = place_clusters(schedules, target.region, project_id)
+    return Access(placed, _connector(credentials, target.endpoint), time.monotonic, time.sleep)
+
+
+@contextlib.contextmanager
+def _simulated_access(schedules: Schedules, now: datetime) -> Iterator[Access]:
+    """Yield a way to a simulated cloud in which time only passes while a command waits."""
+    from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, serve
+    from scheduler.simulated.rehearsal import SIMULATED_REGION, build_scene, turn_off
+
+    scene = build_scene(schedules, now)
+    turn_off(scene)
+    cloud = scene.cloud
+
+    def sleep(seconds: float) -> None:
+        cloud.advance_to(cloud.now + timedelta(seconds=seconds))
+
+    def elapsed_s() -> float:
+        return (cloud.now - now).total_seconds()
+
+    with serve(cloud) as endpoint:
+        yield Access(
+            schedules=place_clusters(schedules, SIMULATED_REGION, SIMULATED_PROJECT),
+            connect=_connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint),
+            elapsed_s=elapsed_s,
+            sleep=sleep,
+        )
+
+
+def _connector(credentials: Credentials, endpoint: Optional[str]) -> Connect:
+    def connect(region: str, project_id: str) -> Cloud:
+        from scheduler.cloud.huawei import HuaweiCloud
+
+        return HuaweiCloud(credentials, region, project_id, endpoint=endpoint, remaining_s=lambda: _NO_DEADLINE_S)
+
+    return connect

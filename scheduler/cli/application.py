@@ -1,0 +1,66 @@
+"""The program with all its commands, and the one way in which each of them ends."""
+
+import sys
+from functools import partial
+from typing import Any, Callable, Tuple
+
+import typer
+from typer.core import TyperGroup
+
+from scheduler.cli.apply import apply
+from scheduler.cli.calendar import calendar
+from scheduler.cli.evaluate import evaluate
+from scheduler.cli.exits import ExitCode, finish, program_version
+from scheduler.cli.output import note
+from scheduler.cli.plan import plan
+from scheduler.cli.simulate import simulate
+from scheduler.cli.validate import validate
+
+
+class Commands(TyperGroup):
+    """A group of commands whose outcome becomes an exit code in `finish`, whoever calls it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one command and exit; without a command, show the help: releases of typer differ in how that ends."""
+        given = args[0] if args else kwargs.pop("args", None)
+        arguments = list(sys.argv[1:] if given is None else given)
+        kwargs["standalone_mode"] = False
+        run = partial(super().main, arguments or ["--help"], *args[1:], **kwargs)
+        code = finish(run, arguments, list(self.commands))
+        sys.exit(code if arguments else ExitCode.USAGE)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run one command; a release of typer says nothing when it is interrupted, another aborts."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            note("interrupted")
+            return ExitCode.INTERRUPTED
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        sys.stdout.write(f"cce-scheduler {program_version()}\n")
+        raise typer.Exit
+
+
+def _about(
+    *,
+    _version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Stop and start the nodes of Huawei Cloud CCE clusters by one schedules.yaml."""
+
+
+_COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
+    (validate, ("validate", "validate --file dev/schedules.yaml --json")),
+    (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
+    (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
+    (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),
+    (apply, ("apply", "apply --cluster dev --wait", "apply --simulated --wait")),
+    (simulate, ("simulate", "simulate --from 2026-11-27 --days 7 --every 15m --nodes 10")),
+)
+
+application = typer.Typer(cls=Commands, callback=_about, rich_markup_mode=None, pretty_exceptions_enable=False)
+for _command, _examples in _COMMANDS:
+    _lines = "\n".join(f"  cce-scheduler {example}" for example in _examples)
+    application.command(epilog=f"\b\nExamples:\n{_lines}")(_command)

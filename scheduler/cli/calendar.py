@@ -1,0 +1,185 @@
+"""``calendar``: the coming transitions, as a table, a picture, JSON, or events for a calendar program."""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import RenderableType
+
+from scheduler.cli.exits import ExitCode
+from scheduler.cli.options import (
+    DEFAULT_FILE,
+    LONGEST_DAYS,
+    AsJson,
+    ClusterNames,
+    File,
+    Span,
+    load_selected,
+    read_span,
+)
+from scheduler.cli.output import line, note, show, show_json, table
+from scheduler.cli.picture import Strip, draw, legend
+from scheduler.errors import InputError
+from scheduler.evaluate import desired_state, transitions
+from scheduler.model import Cluster, Schedules, State, Transition
+from scheduler.report import write_instant
+
+From = Annotated[
+    Optional[str],
+    typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
+]
+Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
+Ics = Annotated[
+    Optional[Path],
+    typer.Option("--ics", metavar="FILE", help="Write the times of running as events for a calendar program."),
+]
+
+_INSTANT = timedelta(microseconds=1)
+_SLOT = timedelta(minutes=15)
+
+
+class Stretch(NamedTuple):
+    """A time of one desired state, from ``start`` (included) to ``end`` (not)."""
+
+    start: datetime
+    end: datetime
+    state: State
+    reason: str
+
+
+def calendar(  # noqa: PLR0913 - one for each option
+    *,
+    file: File = DEFAULT_FILE,
+    cluster: ClusterNames = None,
+    begin: From = None,
+    days: Days = 7,
+    as_json: AsJson = False,
+    ics: Ics = None,
+) -> int:
+    """Show when clusters will start and stop in the coming days."""
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    schedules = load_selected(file, cluster)
+    span = read_span(begin, days, schedules, now)
+    found = coming(schedules, span)
+    if ics is not None:
+        _write(ics, calendar_file(schedules, span, now))
+        note(f"{ics} written")
+    if as_json:
+        show_json([_transition_json(c, t) for c, t in found])
+    else:
+        show(*_picture(schedules, span, found))
+    return ExitCode.DONE
+
+
+def coming(schedules: Schedules, span: Span) -> List[Tuple[Cluster, Transition]]:
+    """Return the transitions of all clusters from a span's start (included) to its end (not), oldest first."""
+    found = [
+        (cluster, transition)
+        for cluster in schedules.clusters
+        for transition in transitions(cluster, span.start - _INSTANT, span.end - _INSTANT)
+    ]
+    return sorted(found, key=lambda item: item[1].at)
+
+
+def stretches(cluster: Cluster, span: Span) -> Iterator[Stretch]:
+    """Yield the states of a cluster that touch a span, in order and uncut but where there is no transition in sight."""
+    at = span.start
+    while at < span.end:
+        desired = desired_state(cluster, at)
+        yield Stretch(desired.since or span.start, desired.until or span.end, desired.state, desired.reason)
+        at = desired.until or span.end
+
+
+def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
+    """Return an iCalendar file with an event for each time of running that touches the span.
+
+    An event keeps its id from one file to the next as long as cluster and start are the same.
+    """
+    try:
+        from icalendar import Calendar, Event
+    except ModuleNotFoundError as e:
+        raise InputError("--ics needs icalendar: pip install 'cce-scheduler[cli]'") from e
+
+    file = Calendar()
+    file.add("prodid", "-//cce-scheduler//EN")
+    file.add("version", "2.0")
+    file.add("method", "PUBLISH")
+    file.add("x-wr-calname", "cce-scheduler")
+    for cluster in schedules.clusters:
+        for stretch in stretches(cluster, span):
+            if stretch.state is not State.RUNNING:
+                continue
+            event = Event()
+            event.add("uid", f"{cluster.cluster_id}-{stretch.start:%Y%m%dT%H%M%SZ}@cce-scheduler")
+            event.add("dtstamp", now)
+            event.add("dtstart", stretch.start)
+            event.add("dtend", stretch.end)
+            event.add("summary", f"{cluster.name} running")
+            event.add("description", stretch.reason)
+            event.add("transp", "TRANSPARENT")
+            file.add_component(event)
+    content: bytes = file.to_ical()
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as e:
+        raise InputError(f"{path} cannot be written ({e.strerror or type(e).__name__}): name another file") from e
+
+
+def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Transition]]) -> Iterator[RenderableType]:
+    begin, end = (f"{at.astimezone(span.zone):%a %Y-%m-%d %H:%M}" for at in (span.start, span.end))
+    yield line(f"From {begin} to {end} {span.zone.key}", "bold")
+    for cluster in schedules.clusters:
+        zone = ZoneInfo(cluster.timing.timezone)
+        yield ""
+        yield line(f"{cluster.name}{'' if zone == span.zone else f' ({zone.key})'}", "bold")
+        yield from draw(_strip(cluster, span), zone)
+    yield ""
+    yield legend(unmanaged=True)
+    yield ""
+    if found:
+        zones = {cluster.timing.timezone for cluster in schedules.clusters}
+        when = "WHEN" if zones == {span.zone.key} else f"WHEN ({span.zone.key})"
+        yield table((when, "CLUSTER", "BECOMES", "REASON"), [_row(c, t, span.zone) for c, t in found])
+    else:
+        yield "No transition in this time."
+
+
+def _row(cluster: Cluster, transition: Transition, zone: ZoneInfo) -> Tuple[str, str, str, str]:
+    at = transition.at.astimezone(zone)
+    return f"{at:%a %Y-%m-%d %H:%M}", cluster.name, transition.after.value, transition.reason
+
+
+def _strip(cluster: Cluster, span: Span) -> Strip:
+    """Return how much of each quarter of an hour a cluster should run."""
+    slots = -((span.start - span.end) // _SLOT)
+    running, unmanaged = [timedelta()] * slots, [timedelta()] * slots
+    for stretch in stretches(cluster, span):
+        if stretch.state is not State.STOPPED:
+            _add(running if stretch.state is State.RUNNING else unmanaged, stretch, span)
+    return Strip(span.start, _SLOT, [None if u * 2 > _SLOT else r / _SLOT for r, u in zip(running, unmanaged)])
+
+
+def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
+    """Add the part of a stretch that lies in a span to the slots that it touches."""
+    at, end = max(stretch.start, span.start), min(stretch.end, span.end)
+    while at < end:
+        number = (at - span.start) // _SLOT
+        until = min(end, span.start + (number + 1) * _SLOT)
+        slots[number] += until - at
+        at = until
+
+
+def _transition_json(cluster: Cluster, transition: Transition) -> Dict[str, Any]:
+    return {
+        "cluster": cluster.name,
+        "at": write_instant(transition.at, cluster.timing.timezone),
+        "from": transition.before.value,
+        "to": transition.after.value,
+        "reason": transition.reason,
+    }

@@ -1,0 +1,91 @@
+"""A run, planned or applied, as a person scans it: what starts, what stops, what is left alone and why.
+
+::
+
+    dev: stopped since Fri 2026-11-20 20:00
+      outside window 1 (mon-fri 08:00-20:00 Asia/Bangkok), until Mon 08:00
+      - stop   dev-node-2  9d3c...  (SOFT)
+      = hold   1 already stopped, 1 excluded by server "bastion-*"
+
+    Plan: 0 to start, 1 to stop, 2 held, 0 failed.
+"""
+
+from typing import Dict, Iterator, List, Sequence, Tuple
+from zoneinfo import ZoneInfo
+
+from rich.console import RenderableType
+
+from scheduler.cli.output import line
+from scheduler.model import Action, ClusterPlan, Desired, Hold, Outcome, Power, Run, Server, ServerId, State
+from scheduler.report import hold_counts
+
+_STATE_STYLES = {State.RUNNING: "bold green", State.STOPPED: "bold yellow", State.UNMANAGED: "bold"}
+_INDENT = 2
+_WARN, _FAIL = "yellow", "red"
+
+
+def show_run(run: Run, *, verbose: bool) -> Iterator[RenderableType]:
+    """Yield the lines of a run."""
+    outcomes: Dict[Tuple[str, ServerId], Outcome] = {(o.cluster, o.server.server_id): o for o in run.outcomes}
+    for planned in run.plan.clusters:
+        name = planned.cluster.name
+        yield line(_header(name, planned), _STATE_STYLES[planned.desired.state])
+        yield line(planned.desired.reason, "dim", _INDENT)
+        servers = [action.server for action in planned.actions]
+        servers += [hold.server for hold in planned.holds if verbose]
+        width = max((len(_name(server)) for server in servers), default=0)
+        for action in planned.actions:
+            outcome = outcomes.get((name, action.server.server_id))
+            yield from _action(action, outcome, width)
+        yield from _holds(planned.holds, width, verbose=verbose)
+        for warning in planned.warnings:
+            yield line(f"! warning: {warning}", _WARN, _INDENT)
+        if planned.error:
+            yield line(f"! error: {planned.error}", _FAIL, _INDENT)
+        yield ""
+    if run.plan.refusal:
+        yield line(f"! every stop is refused: {run.plan.refusal}", _FAIL)
+    yield line(_summary(run), "bold")
+
+
+def _header(name: str, planned: ClusterPlan) -> str:
+    zone = planned.cluster.timing.timezone
+    return f"{name}: {planned.desired.state.value}{_since(planned.desired, ZoneInfo(zone))}"
+
+
+def _since(desired: Desired, zone: ZoneInfo) -> str:
+    return f" since {desired.since.astimezone(zone):%a %Y-%m-%d %H:%M}" if desired.since else ""
+
+
+def _action(action: Action, outcome: "Outcome | None", width: int) -> Iterator[RenderableType]:
+    starts = action.power is Power.START
+    sign, verb, style = ("+", "start", "green") if starts else ("-", "stop ", "yellow")
+    soft = "" if starts else f"  ({action.power.value.split()[1]})"
+    server = f"{_name(action.server):{width}}  {action.server.server_id}"
+    yield line(f"{sign} {verb}  {server}{soft}", style, _INDENT)
+    if outcome and outcome.error:
+        yield line(f"! failed: {outcome.error}", _FAIL, _INDENT * 2)
+
+
+def _holds(holds: Sequence[Hold], width: int, *, verbose: bool) -> Iterator[RenderableType]:
+    if holds:
+        counts = ", ".join(f"{number} {reason}" for reason, number in hold_counts(holds).items())
+        yield line(f"= hold   {counts}", "dim", _INDENT)
+    for hold in holds if verbose else ():
+        yield line(f"{_name(hold.server):{width}}  {hold.server.server_id}  {hold.reason}", "dim", _INDENT * 2)
+
+
+def _name(server: Server) -> str:
+    return server.name or "(no name)"
+
+
+def _summary(run: Run) -> str:
+    clusters = run.plan.clusters
+    failed = sum(c.error is not None for c in clusters) + sum(o.error is not None for o in run.outcomes)
+    powers: List[Power] = [o.power for o in run.outcomes if o.error is None]
+    words = ("Applied:", "started", "stopped")
+    if run.dry_run:
+        powers = [action.power for c in clusters for action in c.actions]
+        words = ("Plan:", "to start", "to stop")
+    starts, held = powers.count(Power.START), sum(len(c.holds) for c in clusters)
+    return f"{words[0]} {starts} {words[1]}, {len(powers) - starts} {words[2]}, {held} held, {failed} failed."

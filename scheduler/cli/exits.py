@@ -1,0 +1,89 @@
+"""How a command ends: the exit code, and the last words on stderr.
+
+====  ============================================================================
+   0  done
+   1  a failure that the program foresees: the file, the cloud, a failed run
+   2  with ``plan --detailed-exitcode``: changes are planned
+  64  wrong usage
+  70  a bug
+ 130  interrupted
+====  ============================================================================
+"""
+
+import platform
+import sys
+import traceback
+from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Callable, Sequence, Type
+
+import typer
+
+from scheduler.cli.output import note
+from scheduler.errors import ConfigError, SchedulerError
+
+_PACKAGE = Path(__file__).parents[1]
+# typer re-exports only this one; its base is click's UsageError, or the copy of it that later releases bring along.
+UsageError: Type[Exception] = typer.BadParameter.__mro__[1]
+ClickException: Type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class ExitCode(IntEnum):
+    """What a command tells its caller."""
+
+    DONE = 0
+    FAILED = 1
+    CHANGES = 2
+    USAGE = 64
+    BUG = 70
+    INTERRUPTED = 130
+
+
+def finish(command: Callable[[], object], arguments: Sequence[str], names: Sequence[str]) -> int:
+    """Run a command and return its exit code; ``arguments`` are its own, ``names`` those of all commands."""
+    try:
+        code = command()
+    except SchedulerError as e:
+        note(str(e) if isinstance(e, ConfigError) else f"error: {e}", "red")
+        return ExitCode.FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        note("interrupted")
+        return ExitCode.INTERRUPTED
+    except ClickException as e:
+        shown: Any = e
+        shown.show()
+        return ExitCode.USAGE if isinstance(e, UsageError) else ExitCode.FAILED
+    except Exception as e:  # noqa: BLE001 - the one place where a bug ends
+        note(_report_of(e, arguments, names), "red")
+        return ExitCode.BUG
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def program_version() -> str:
+    """Return the version of what is installed."""
+    try:
+        return version("cce-scheduler")
+    except PackageNotFoundError:  # a bare checkout
+        return "unknown"
+
+
+def _report_of(error: Exception, arguments: Sequence[str], names: Sequence[str]) -> str:
+    """Say where a bug shows and what to report; values are left out, since any of them may be a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _PACKAGE in Path(frame.filename).parents]
+    places = dict.fromkeys(f"{_place(f.filename)}:{f.lineno} in {f.name}" for f in (*ours[-1:], *frames[-1:]))
+    words = [a.partition("=")[0] for a in arguments if a.startswith("--") or a in names]
+    return "\n".join(
+        (
+            f"this is a bug in cce-scheduler: {type(error).__name__} at {', '.join(places)}",
+            "please report it with these lines:",
+            f"  cce-scheduler {program_version()}, Python {platform.python_version()}, {sys.platform}",
+            f"  command: {' '.join(words)}",
+        )
+    )
+
+
+def _place(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(_PACKAGE.parent)) if _PACKAGE in path.parents else path.name

@@ -1,0 +1,71 @@
+"""``validate``: every problem of a schedules file at once, or what it says."""
+
+from typing import Any, Dict, List
+
+from scheduler.cli.exits import ExitCode
+from scheduler.cli.options import DEFAULT_FILE, AsJson, File
+from scheduler.cli.output import count, note, show, show_json, table
+from scheduler.config import load_config
+from scheduler.describe import describe_window
+from scheduler.errors import ConfigError, Problem
+from scheduler.model import Cluster, Schedules
+
+
+def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
+    """Check the schedules file and show every problem in it."""
+    problems: List[Problem] = []
+    clusters: List[Cluster] = []
+    try:
+        schedules = load_config(file)
+        clusters = list(schedules.clusters)
+    except ConfigError as e:
+        problems = list(e.problems)
+    if as_json:
+        show_json(
+            {
+                "valid": not problems,
+                "problems": [problem._asdict() for problem in problems],
+                "warnings": [],  # nothing is warned about yet
+                "clusters": [_cluster_json(cluster) for cluster in clusters],
+            }
+        )
+    elif problems:
+        for problem in problems:
+            note(f"{file}:{problem.line}:{problem.column}: {problem}", "red")
+        note(f"{file}: {count(len(problems), 'problem')}")
+    else:
+        _show_found(str(file), schedules)
+    return ExitCode.FAILED if problems else ExitCode.DONE
+
+
+def _show_found(file: str, schedules: Schedules) -> None:
+    found = schedules.clusters
+    disabled = sum(not cluster.enabled for cluster in found)
+    timings = len({id(cluster.timing) for cluster in found})  # clusters on equal schedules share one
+    note_disabled = f", {disabled} of them not enabled" if disabled else ""
+    show(
+        f"{file} is valid: {count(len(found), 'cluster')} on {count(timings, 'schedule')}{note_disabled}",
+        table(("CLUSTER", "RUNS"), [(cluster.name, _when(cluster)) for cluster in found]),
+    )
+
+
+def _when(cluster: Cluster) -> str:
+    timing = cluster.timing
+    if not cluster.enabled:
+        return "enabled: false"
+    if timing.state is not None:
+        return f"always {timing.state.value}"
+    return "; ".join(describe_window(window, timing.timezone) for window in timing.windows)
+
+
+def _cluster_json(cluster: Cluster) -> Dict[str, Any]:
+    """Return what a cluster's schedule became: ``hours`` are cron expressions by now."""
+    timing = cluster.timing
+    return {
+        "name": cluster.name,
+        "cluster_id": cluster.cluster_id,
+        "enabled": cluster.enabled,
+        "timezone": timing.timezone,
+        "state": timing.state.value if timing.state else None,
+        "windows": [window._asdict() for window in timing.windows],
+    }

@@ -1,0 +1,119 @@
+"""``calendar``: the coming transitions as text, JSON and iCalendar."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import List, Set, Tuple
+
+import icalendar
+import pytest
+from freezegun import freeze_time
+
+from tests.cli_runner import check_golden, isolate, run
+
+YEAR_END = ("--file", "year-end.yaml", "--from", "2026-12-24", "--days", "14")
+
+
+@pytest.fixture(autouse=True)
+def _in_golden(monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(monkeypatch)
+
+
+def events(file: Path) -> List[icalendar.Event]:
+    calendar = icalendar.Calendar.from_ical(file.read_bytes())
+    return [part for part in calendar.walk("VEVENT") if isinstance(part, icalendar.Event)]
+
+
+def edges(file: Path) -> Set[Tuple[str, str, datetime]]:
+    """Return the beginnings and ends of a file's events."""
+    found = set()
+    for event in events(file):
+        name = str(event["summary"]).partition(" ")[0]
+        found |= {(name, "begins", event["dtstart"].dt), (name, "ends", event["dtend"].dt)}
+    return found
+
+
+def test_draws_holidays_and_an_override(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = run("calendar", *YEAR_END)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert max(len(text) for text in ended.stdout.splitlines()) <= 80
+    check_golden("calendar", ended.stdout)
+
+
+def test_gives_machines_every_transition_in_order() -> None:
+    ended = run("calendar", *YEAR_END, "--json")
+    assert (ended.code, ended.stderr) == (0, "")
+    instants = [datetime.fromisoformat(found["at"]) for found in ended.json]
+    assert instants == sorted(instants)
+    assert ended.json[1] == {
+        "cluster": "dev",
+        "at": "2026-12-24T08:00:00+07:00",
+        "from": "stopped",
+        "to": "running",
+        "reason": "window 1 (mon-fri 08:00-20:00 Asia/Bangkok), until Thu 20:00",
+    }
+
+
+def test_a_transition_at_the_first_moment_belongs_to_it_and_one_at_the_last_does_not() -> None:
+    asked = ("calendar", "--cluster", "dev", "--days", "1", "--json", "--from")
+    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["running", "stopped"]
+    assert [found["to"] for found in run(*asked, "2026-11-23T01:00:01Z").json] == ["stopped", "running"]
+
+
+def test_says_that_nothing_happens() -> None:
+    ended = run("calendar", "--cluster", "demo", "--cluster", "old", "--days", "1")
+    assert ended.code == 0
+    assert ended.stdout.endswith("\n\nNo transition in this time.\n")
+
+
+def test_begins_today_in_the_first_clusters_zone() -> None:
+    with freeze_time("2026-11-23T18:30:00Z"):
+        ended = run("calendar")
+    assert ended.stdout.startswith("From Tue 2026-11-24 00:00 to Tue 2026-12-01 00:00 Asia/Bangkok\n")
+
+
+def test_events_begin_and_end_at_the_transitions(tmp_path: Path) -> None:
+    file = tmp_path / "year-end.ics"
+    ended = run("calendar", *YEAR_END, "--json", "--ics", str(file))
+    assert (ended.code, ended.stderr) == (0, f"{file} written\n")
+    expected = {
+        (t["cluster"], word, datetime.fromisoformat(t["at"]).astimezone(timezone.utc))
+        for t in ended.json
+        for word, side in (("begins", "to"), ("ends", "from"))
+        if t[side] == "running"
+    }
+    # London already runs when the fortnight begins, and still when it ends: its events are whole all the same.
+    outside = {
+        ("london", "begins", datetime(2026, 12, 23, 9, tzinfo=timezone.utc)),
+        ("london", "ends", datetime(2027, 1, 6, 18, tzinfo=timezone.utc)),
+    }
+    assert edges(file) == expected | outside
+
+
+def test_events_keep_their_ids_from_one_file_to_the_next(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.ics", tmp_path / "2.ics"
+    with freeze_time("2026-12-20"):
+        run("calendar", *YEAR_END, "--ics", str(first))
+    with freeze_time("2026-12-28"):
+        run("calendar", "--file", "year-end.yaml", "--days", "3", "--ics", str(second))
+    ids = [{str(event["uid"]) for event in events(file)} for file in (first, second)]
+    assert ids[1]
+    assert ids[1] < ids[0]
+
+
+def test_every_event_has_what_calendar_programs_ask_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.ics"
+    with freeze_time("2026-11-22T12:00:00Z"):
+        run("calendar", "--ics", str(file))
+    calendar = icalendar.Calendar.from_ical(file.read_bytes())
+    assert (calendar["version"], calendar["prodid"]) == ("2.0", "-//cce-scheduler//EN")
+    found = events(file)
+    assert len({str(event["uid"]) for event in found}) == len(found)
+    assert str(found[0]["dtstamp"].to_ical().decode()) == "20261122T120000Z"
+    assert b"\r\n" in file.read_bytes()
+
+
+def test_a_file_that_cannot_be_written_is_a_known_failure(tmp_path: Path) -> None:
+    ended = run("calendar", "--ics", str(tmp_path / "none" / "a.ics"))
+    assert (ended.code, ended.stdout) == (1, "")
+    assert "cannot be written (No such file or directory): name another file" in ended.stderr

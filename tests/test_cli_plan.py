@@ -1,0 +1,347 @@
+"""``plan`` and ``apply``, with the real SDK over HTTP against a simulated cloud."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Callable, Iterator, List, Tuple
+
+import pytest
+from freezegun import freeze_time
+
+from scheduler.cli.access import Access, Target, find_credentials, open_access
+from scheduler.cli.apply import Converged, wait_until_converged
+from scheduler.config import load_config
+from scheduler.errors import InputError
+from scheduler.model import Power
+from scheduler.reconcile import run_once
+from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
+from scheduler.simulated.calls import Call, Fault, failing
+from tests.cli_runner import GOLDEN, check_golden, isolate, run
+
+NIGHT = "2026-11-23T21:00:00+07:00"
+NIGHT_AT = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
+PROJECT = "0123456789abcdef0123456789abcdef"
+DEV = "3f1c9d2e-0a4b-11ef-9d2a-0255ac10023b"
+DEMO = "1b0f3c2d-93aa-11ef-8d7c-0255ac10a001"
+ONLY_DEV = ("--cluster", "dev")
+PROFILE = f"[basic]\nak = {SIMULATED_AK}\nsk = {SIMULATED_SK}\nproject_id = {PROJECT}\n"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the person's own keys and terminal out of the tests."""
+    isolate(monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", SIMULATED_AK)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SIMULATED_SK)
+    for name in ("SECURITY_TOKEN", "PROJECT_ID", "CREDENTIALS_FILE"):
+        monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
+
+
+@pytest.fixture
+def cloud() -> SimulatedCloud:
+    return SimulatedCloud(NIGHT_AT)
+
+
+@pytest.fixture
+def endpoint(cloud: SimulatedCloud) -> Iterator[str]:
+    with serve(cloud) as url:
+        yield url
+
+
+def add(cloud: SimulatedCloud, name: str, cluster_id: str = DEV, status: str = "ACTIVE") -> SimulatedServer:
+    return cloud.add_server(name, project_id=PROJECT, cluster_id=cluster_id, status=status)
+
+
+def posts(cloud: SimulatedCloud) -> List[Tuple[object, Tuple[str, ...]]]:
+    return [(record.power, record.server_ids) for record in cloud.ledger if record.method == "POST"]
+
+
+def without_project(tmp_path: Path) -> str:
+    file = tmp_path / "s.yaml"
+    lines = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(text for text in lines if "project_id:" not in text), encoding="utf-8")
+    return str(file)
+
+
+class TestPlan:
+    @pytest.mark.parametrize(
+        ("name", "options"), [("plan", []), ("plan-verbose", ["--verbose"])], ids=["short", "verbose"]
+    )
+    def test_reads_like_a_diff(self, monkeypatch: pytest.MonkeyPatch, name: str, options: List[str]) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        ended = run("plan", "--simulated", "--at", NIGHT, *options)
+        assert (ended.code, ended.stderr) == (0, "")
+        check_golden(name, ended.stdout)
+
+    def test_asks_the_cloud_and_changes_nothing(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        node, off = add(cloud, "node-1"), add(cloud, "node-2", status="SHUTOFF")
+        ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, "--json", *ONLY_DEV)
+        assert (ended.code, ended.stderr) == (0, "")
+        assert ended.json["summary"] == {"start": 0, "stop": 1, "hold": 1, "errors": 0}
+        planned = ended.json["clusters"][0]
+        assert planned["stop"] == [{"server_id": node.server_id, "server_name": "node-1", "type": "SOFT"}]
+        assert planned["hold"][0]["server_id"] == off.server_id
+        assert {record.method for record in cloud.ledger} == {"GET"}
+
+    @pytest.mark.parametrize(("status", "code"), [("ACTIVE", 2), ("SHUTOFF", 0)])
+    def test_tells_by_its_exit_code_that_changes_are_planned(
+        self, cloud: SimulatedCloud, endpoint: str, status: str, code: int
+    ) -> None:
+        add(cloud, "node-1", status=status)
+        ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, "--detailed-exitcode", *ONLY_DEV)
+        assert ended.code == code
+
+    def test_shows_a_cluster_that_fails_beside_those_that_do_not(self, tmp_path: Path) -> None:
+        file = tmp_path / "s.yaml"
+        text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(text.replace("name: dev\n", "name: dev\n    region: nowhere\n"), encoding="utf-8")
+        ended = run("plan", "--file", str(file), "--at", NIGHT, *ONLY_DEV)
+        assert (ended.code, ended.stderr) == (1, "")
+        assert '  ! error: unknown region "nowhere": correct it, or set the endpoint\n' in ended.stdout
+        assert ended.stdout.endswith("Plan: 0 to start, 0 to stop, 0 held, 1 failed.\n")
+
+    def test_warns_of_a_cluster_without_servers(self, endpoint: str) -> None:
+        ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, *ONLY_DEV)
+        assert ended.code == 0
+        assert f"  ! warning: no server carries the tag CCE-Cluster-ID={DEV}: check" in ended.stdout
+
+    def test_says_that_a_guard_refuses_the_stops(self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path) -> None:
+        add(cloud, "node-1")
+        add(cloud, "node-2")
+        file = tmp_path / "s.yaml"
+        text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(f"{text}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
+        asked = ("--file", str(file), "--endpoint", endpoint, *ONLY_DEV)
+        ended = run("plan", "--at", NIGHT, *asked)
+        assert ended.code == 0
+        assert ended.stdout.endswith(
+            "! every stop is refused: limits.max_stops_per_run: this run would stop 2 servers, 1 are allowed, so it "
+            "stops none: raise the limit if that many is right\nPlan: 0 to start, 2 to stop, 0 held, 0 failed.\n"
+        )
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", *asked)
+        assert ended.code == 1
+        assert "! every stop is refused" in ended.stdout
+        assert not posts(cloud)
+
+    def test_wrong_keys_are_a_failure_that_names_them(
+        self, cloud: SimulatedCloud, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "hunter2")
+        ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, *ONLY_DEV)
+        assert ended.code == 1
+        assert "! error: APIGW.0301 Incorrect IAM authentication information" in ended.stdout
+        assert "hunter2" not in ended.stdout + ended.stderr
+        assert len(cloud.ledger) == 1
+
+    def test_takes_region_and_project_from_options_and_environment(
+        self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(cloud, "node-1")
+        asked = ("plan", "--file", without_project(tmp_path), "--endpoint", endpoint, "--at", NIGHT, *ONLY_DEV)
+        ended = run(*asked)
+        assert (ended.code, ended.stdout) == (1, "")
+        assert ended.stderr.startswith("error: no project id for dev: ")
+        monkeypatch.setenv("HUAWEICLOUD_SDK_PROJECT_ID", PROJECT)
+        assert "1 to stop" in run(*asked).stdout
+
+
+class TestCredentials:
+    def test_are_taken_from_the_environment(self) -> None:
+        environ = {"HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s", "HUAWEICLOUD_SDK_SECURITY_TOKEN": "t"}
+        credentials, project_id = find_credentials({**environ, "HUAWEICLOUD_SDK_PROJECT_ID": "p"})
+        assert (credentials.ak, credentials.sk, credentials.security_token, project_id) == ("a", "s", "t", "p")
+
+    def test_are_taken_from_the_profile_file(
+        self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HUAWEICLOUD_SDK_AK")
+        monkeypatch.delenv("HUAWEICLOUD_SDK_SK")
+        (tmp_path / ".huaweicloud").mkdir()
+        (tmp_path / ".huaweicloud" / "credentials").write_text(PROFILE, encoding="utf-8")
+        add(cloud, "node-1")
+        asked = ("--file", without_project(tmp_path), "--endpoint", endpoint, "--at", NIGHT, *ONLY_DEV)
+        ended = run("plan", *asked)
+        assert (ended.code, ended.stderr) == (0, "")
+        assert "1 to stop" in ended.stdout
+
+    @pytest.mark.parametrize(
+        ("profile", "message"),
+        [
+            pytest.param(None, "credentials' does not exist)", id="no file"),
+            pytest.param("sk = hunter2\n", "not an INI file with a section [basic])", id="no section"),
+            pytest.param("[global]\nsk = hunter2\n", "credential type 'basic' does not exist", id="other section"),
+            pytest.param("[basic]\nsk = hunter2\n", "does not exist in credentials file", id="no ak"),
+            pytest.param("[basic]\nidp_id = i\nid_token_file = f\n", "file has no ak and sk)", id="idp"),
+        ],
+    )
+    def test_that_are_missing_are_a_clear_failure(self, profile: "str | None", message: str, tmp_path: Path) -> None:
+        if profile is not None:
+            (tmp_path / ".huaweicloud").mkdir()
+            (tmp_path / ".huaweicloud" / "credentials").write_text(profile, encoding="utf-8")
+        with pytest.raises(InputError) as raised:
+            find_credentials({})
+        text = str(raised.value)
+        assert text.startswith("no credentials: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write a profile (")
+        assert message in text
+        assert "hunter2" not in text
+
+    @pytest.mark.parametrize("name", ["AK", "SK"])
+    def test_that_are_half_given_are_not_completed_from_elsewhere(self, name: str) -> None:
+        with pytest.raises(InputError, match="incomplete: set both HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"):
+            find_credentials({f"HUAWEICLOUD_SDK_{name}": "x"})
+
+
+class TestApply:
+    def test_does_one_run_and_the_next_has_nothing_to_do(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        node = add(cloud, "node-1")
+        with freeze_time(NIGHT_AT):
+            first = run("apply", "--endpoint", endpoint, "--cluster", "dev")
+            cloud.advance_to(NIGHT_AT + timedelta(minutes=5))
+            second = run("apply", "--endpoint", endpoint, "--cluster", "dev", "--json")
+        assert (first.code, first.stderr) == (0, "")
+        assert f"  - stop   node-1  {node.server_id}  (SOFT)\n" in first.stdout
+        assert first.stdout.endswith("Applied: 0 started, 1 stopped, 0 held, 0 failed.\n")
+        assert (second.code, second.json["status"], second.json["action"]) == (0, "success", "converge")
+        assert second.json["data"]["server_list"] == []
+        assert posts(cloud) == [(Power.STOP_SOFT, (node.server_id,))]
+
+    def test_a_run_that_failed_is_1_and_shows_which_servers(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1")
+        cloud.faults = refuse_posts
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--endpoint", endpoint, "--cluster", "dev", "--wait")
+        assert (ended.code, ended.stderr) == (1, "")
+        assert "    ! failed: EPS.0003 A scripted fault.: grant ecs:cloudServers:list" in ended.stdout
+        assert ended.stdout.endswith("Applied: 0 started, 0 stopped, 0 held, 1 failed.\n")
+
+    def test_waits_until_every_server_is_as_desired(self) -> None:
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--simulated", "--wait")
+        assert ended.code == 0
+        assert ended.stdout.endswith("Applied: 1 started, 6 stopped, 7 held, 0 failed.\n")
+        assert ended.stderr.splitlines()[0] == "5 of 12 servers as desired"
+        assert ended.stderr.splitlines()[-1] == "12 of 12 servers as desired"
+
+    def test_says_in_machine_output_that_it_converged(self) -> None:
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--simulated", "--wait", "--json")
+        assert (ended.code, ended.json["converged"]) == (0, True)
+
+    def test_gives_up_and_names_what_is_missing(self) -> None:
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--simulated", "--wait", "--timeout", "10s")
+        assert ended.code == 1
+        assert ended.stderr.splitlines()[-1] == (
+            "gave up after 10s: 5 of 12 servers are as desired; not yet: dev-node-3 (ACTIVE, powering-off), "
+            "dev-node-2 (ACTIVE, powering-off), test-node-3 (ACTIVE, powering-off), "
+            "test-node-2 (ACTIVE, powering-off), batch-node-3 (ACTIVE, powering-off) and 2 more"
+        )
+
+
+class TestWait:
+    """The waiting itself, with time that is handed in."""
+
+    def wait(
+        self, cloud: SimulatedCloud, endpoint: str, sleep: Callable[[float], object], timeout_s: float = 60
+    ) -> Tuple[Converged, List[Tuple[int, int]]]:
+        schedules = load_config("schedules.yaml")
+        schedules = schedules._replace(clusters=schedules.clusters[:1])
+        environ = {"HUAWEICLOUD_SDK_AK": SIMULATED_AK, "HUAWEICLOUD_SDK_SK": SIMULATED_SK}
+        seen: List[Tuple[int, int]] = []
+
+        def elapsed_s() -> float:
+            return (cloud.now - NIGHT_AT).total_seconds()
+
+        with open_access(schedules, Target(None, endpoint, False), environ=environ, now=NIGHT_AT) as access:
+            timed = access._replace(sleep=sleep, elapsed_s=elapsed_s)
+            run = run_once(timed.schedules, NIGHT_AT, timed.connect)
+            return wait_until_converged(run, timed, timeout_s, lambda *counts: seen.append(counts)), seen
+
+    def test_ends_when_the_last_server_is_off(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1")
+        add(cloud, "node-2", status="SHUTOFF")
+        ended, seen = self.wait(cloud, endpoint, lambda s: cloud.advance_to(cloud.now + timedelta(seconds=s)))
+        assert ended.is_done
+        assert (seen[0], seen[-1], len(seen)) == ((1, 2), (2, 2), 7)
+        assert len(posts(cloud)) == 1
+
+    def test_survives_a_listing_that_fails_for_a_while(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1")
+
+        def sleep(seconds: float) -> None:
+            cloud.advance_to(cloud.now + timedelta(seconds=seconds))
+            cloud.faults = busy if cloud.now - NIGHT_AT < timedelta(seconds=40) else None
+
+        ended, seen = self.wait(cloud, endpoint, sleep)
+        assert ended.is_done
+        assert (0, 0) in seen
+
+    def test_ends_at_once_when_no_listing_will_succeed(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1")
+
+        def sleep(seconds: float) -> None:
+            cloud.advance_to(cloud.now + timedelta(seconds=seconds))
+            cloud.faults = forbid
+
+        ended, seen = self.wait(cloud, endpoint, sleep)
+        assert not ended.is_done
+        assert ended.error is not None
+        assert len(seen) == 2
+
+    def test_gives_up_on_a_stop_that_hangs(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1").soft_stop_hangs = True
+        ended, _ = self.wait(cloud, endpoint, lambda s: cloud.advance_to(cloud.now + timedelta(seconds=s)))
+        assert ended.missing == ("node-1 (ACTIVE, powering-off)",)
+        assert cloud.now - NIGHT_AT == timedelta(seconds=60)
+
+    def test_an_interrupt_says_that_the_cloud_goes_on(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1", DEMO, status="SHUTOFF")  # time stands still in this cloud: it starts for ever
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "scheduler", "apply", "--wait", "--cluster", "demo", "--endpoint", endpoint],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=GOLDEN,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        )
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"0 of 1 server as desired\n"
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert b"Applied: 1 started" in stdout
+        assert stderr.decode().splitlines() == [
+            "what was started or stopped goes on in the cloud; `cce-scheduler plan` shows how it stands",
+            "interrupted",
+        ]
+
+
+def refuse_posts(call: Call) -> "Fault | None":
+    return failing(403, "EPS.0003") if call.method == "POST" else None
+
+
+def busy(_: Call) -> Fault:
+    return failing(503, "APIGW.0201")
+
+
+def forbid(_: Call) -> Fault:
+    return failing(403, "EPS.0003")
+
+
+def test_the_simulated_cloud_takes_neither_keys_nor_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HUAWEICLOUD_SDK_AK")
+    monkeypatch.delenv("HUAWEICLOUD_SDK_SK")
+    ended = run("plan", "--simulated", "--file", without_project(tmp_path), "--at", NIGHT)
+    assert ended.code == 0
+
+
+def test_time_passes_in_the_simulated_cloud_only_while_a_command_waits() -> None:
+    with open_access(load_config("schedules.yaml"), Target(None, None, True), environ={}, now=NIGHT_AT) as access:
+        assert isinstance(access, Access)
+        assert access.elapsed_s() == 0
+        access.sleep(7)
+        assert access.elapsed_s() == 7

@@ -1,0 +1,168 @@
+"""``simulate`` and the rehearsal behind it: the real function over HTTP at accelerated time."""
+
+from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Dict, List
+from zoneinfo import ZoneInfo
+
+import pytest
+from freezegun import freeze_time
+
+from scheduler.cli.picture import Strip, draw, legend, local_hours
+from scheduler.config import load_config
+from scheduler.model import CLUSTER_TAG, Exclude, Schedules
+from scheduler.simulated.rehearsal import Progress, Result, Script, build_scene, rehearse
+from tests.cli_runner import GOLDEN, check_golden, isolate, run
+
+MONDAY = datetime(2026, 11, 22, 17, tzinfo=timezone.utc)
+"""Monday 2026-11-23 00:00 in Bangkok."""
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _in_golden(monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def schedules() -> Schedules:
+    return load_config(GOLDEN / "schedules.yaml")
+
+
+@pytest.fixture(scope="module")
+def result(schedules: Schedules) -> Result:
+    """A day with a run every quarter of an hour, and two nodes for each cluster."""
+    script = Script(MONDAY, MONDAY + DAY, timedelta(minutes=15), nodes=2)
+    return rehearse(schedules, GOLDEN / "schedules.yaml", script)
+
+
+class TestScene:
+    def test_every_enabled_cluster_has_nodes_and_one_server_that_it_excludes(self, schedules: Schedules) -> None:
+        scene = build_scene(schedules, MONDAY, nodes=2)
+        names = {name: [s.name for s in servers] for name, servers in scene.nodes.items()}
+        assert names == {
+            "dev": ["dev-node-1", "dev-node-2"],
+            "test": ["test-node-1", "test-node-2"],
+            "batch": ["batch-node-1", "batch-node-2"],
+            "demo": ["demo-node-1", "demo-node-2"],
+        }
+        excluded = {name: [s.name for s in servers] for name, servers in scene.excluded.items()}
+        assert excluded == {"dev": ["bastion-1"], "test": ["test-owner-platform"], "batch": [], "demo": []}
+        assert "owner=platform" in scene.excluded["test"][0].tags
+        dev = schedules.clusters[0]
+        for server in (*scene.nodes["dev"], *scene.excluded["dev"]):
+            assert f"{CLUSTER_TAG}={dev.cluster_id}" in server.tags
+            assert server.project_id == dev.project_id
+
+    @pytest.mark.parametrize("pattern", ["bastion-*", "db?", "exact", "n[ab]c", "[x-z]*", "a*b*c"])
+    def test_a_server_is_named_after_the_glob_that_excludes_it(self, schedules: Schedules, pattern: str) -> None:
+        cluster = schedules.clusters[0]._replace(exclude=Exclude(servers=(pattern,)))
+        scene = build_scene(Schedules((cluster,)), MONDAY)
+        assert fnmatchcase(scene.excluded["dev"][0].name, pattern)
+
+    def test_the_same_seed_gives_the_same_ids(self, schedules: Schedules) -> None:
+        ids = [build_scene(schedules, MONDAY, seed=seed).nodes["dev"][0].server_id for seed in ("a", "a", "b")]
+        assert ids[0] == ids[1] != ids[2]
+
+
+class TestRehearsal:
+    def test_counts_runs_and_calls(self, result: Result) -> None:
+        assert (result.runs, result.listings, result.failures) == (96, 96, {})
+        # Soft stops of dev and batch and hard ones of test at midnight and at 20:00, starts at 08:00 and 22:00.
+        assert (result.start_calls, result.stop_calls) == (2, 4)
+
+    def test_counts_what_became_of_each_cluster(self, result: Result) -> None:
+        counts = {c.cluster.name: (c.nodes, c.excluded, c.starts, c.stops) for c in result.clusters}
+        assert counts == {
+            "dev": (2, ("bastion-1",), 2, 4),
+            "test": (2, ("test-owner-platform",), 2, 4),
+            "batch": (2, (), 2, 2),
+            "demo": (2, (), 0, 0),
+        }
+
+    def test_server_hours_are_those_of_the_schedule_and_the_stops(self, result: Result) -> None:
+        hours = {c.cluster.name: (c.on_s, c.always_on_s) for c in result.clusters}
+        stop_s, day_s = 30, 86400
+        assert hours["dev"] == (2 * (12 * 3600 + 2 * stop_s) + day_s, 3 * day_s)
+        assert hours["batch"] == (2 * (2 * 3600 + stop_s), 2 * day_s)
+        assert hours["demo"] == (2 * day_s, 2 * day_s)
+
+    def test_shares_follow_the_schedule(self, result: Result) -> None:
+        shares = {c.cluster.name: [round(share, 1) for share in c.shares] for c in result.clusters}
+        assert shares["dev"] == [0.0] * 32 + [1.0] * 48 + [0.0] * 16
+        assert shares["demo"] == [1.0] * 96
+
+    def test_every_server_is_held_or_acted_on_in_every_run(self, result: Result) -> None:
+        acted = sum(c.starts + c.stops for c in result.clusters)
+        assert sum(result.holds.values()) + acted == 96 * 10
+        assert result.holds['excluded by server "bastion-*"'] == 96
+
+    def test_tells_how_far_it_has_come(self, schedules: Schedules) -> None:
+        seen: List[Progress] = []
+        script = Script(MONDAY, MONDAY + timedelta(hours=2), timedelta(hours=1), nodes=1)
+        rehearse(schedules, Path("schedules.yaml"), script, seen.append)
+        assert seen == [Progress(1, MONDAY), Progress(2, MONDAY + timedelta(hours=1))]
+
+    def test_a_run_that_fails_is_counted_and_the_next_ones_go_on(self, schedules: Schedules, tmp_path: Path) -> None:
+        file = tmp_path / "s.yaml"
+        file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
+        script = Script(MONDAY, MONDAY + timedelta(hours=1), timedelta(minutes=30), nodes=1)
+        result = rehearse(schedules, file, script)
+        (message, count) = next(iter(result.failures.items()))
+        assert "limits.max_stops_per_run" in message
+        assert (count, result.stop_calls) == (2, 0)
+
+
+class TestPicture:
+    def hours(self, zone: str, day: str, hours: int) -> Dict[int, int]:
+        start = datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo(zone))
+        strip = Strip(start.astimezone(timezone.utc), timedelta(minutes=15), [1.0] * (hours * 4))
+        return {found.hour: len(found.shares) for found in local_hours(strip, ZoneInfo(zone))}
+
+    def test_an_hour_that_clocks_skip_has_no_cell(self) -> None:
+        assert self.hours("Europe/Berlin", "2026-03-29", 23) == {h: 4 for h in range(24) if h != 2}
+
+    def test_an_hour_that_clocks_repeat_is_one_cell(self) -> None:
+        assert self.hours("Europe/Berlin", "2026-10-25", 25) == {h: 8 if h == 2 else 4 for h in range(24)}
+
+    def test_a_gap_of_half_an_hour_makes_a_short_hour(self) -> None:
+        assert self.hours("Australia/Lord_Howe", "2026-10-04", 23)[2] == 2
+
+    def test_cells_show_running_stopped_partly_and_unmanaged(self) -> None:
+        strip = Strip(MONDAY, timedelta(hours=1), [1.0, 0.0, 0.5, None, 0.96, 0.04])
+        _, row = draw(strip, ZoneInfo("Asia/Bangkok"))
+        assert row.plain == f"Mon 2026-11-23  ██··▒▒--██··{'  ' * 18}   2.5 h"
+        assert legend(unmanaged=True).plain == "█ running   · stopped   ▒ partly   - unmanaged"
+
+
+class TestCommand:
+    def test_draws_what_happened_and_counts_what_is_saved(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        ended = run("simulate", "--from", "2026-11-23", "--days", "2", "--every", "1h")
+        assert (ended.code, ended.stderr) == (0, "")
+        assert max(len(text) for text in ended.stdout.splitlines()) <= 80
+        check_golden("simulate", ended.stdout)
+
+    def test_begins_at_the_midnight_before_now_in_the_first_clusters_zone(self) -> None:
+        with freeze_time("2026-11-23T18:30:00Z"):
+            ended = run("simulate", "--days", "1", "--every", "12h", "--nodes", "1")
+        assert ended.stdout.startswith(
+            "From Tue 2026-11-24 00:00 to Wed 2026-11-25 00:00 Asia/Bangkok, a run every 12h\n"
+        )
+
+    def test_gives_machines_the_hours_of_each_cluster(self) -> None:
+        ended = run("simulate", "--from", "2026-11-23", "--days", "1", "--every", "1h", "--cluster", "dev", "--json")
+        assert (ended.code, ended.stderr) == (0, "")
+        assert (ended.json["runs"], ended.json["failed_runs"], ended.json["api_calls"]["list"]) == (24, 0, 24)
+        (dev,) = ended.json["clusters"]
+        assert (dev["name"], dev["nodes"], dev["excluded"], len(dev["hours"])) == ("dev", 3, ["bastion-1"], 24)
+        assert dev["hours"][8] == {"from": "2026-11-23T08:00:00+07:00", "running": 1.0}
+        assert dev["server_hours_on"] + dev["server_hours_saved"] == pytest.approx(dev["server_hours_always_on"])
+
+    def test_a_run_that_failed_is_1(self, tmp_path: Path) -> None:
+        file = tmp_path / "s.yaml"
+        file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
+        ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
+        assert ended.code == 1
+        assert "! failed 1 times: started 0, stopped 0" in ended.stdout
