@@ -125,7 +125,7 @@ class _Firings:
     def before(self, local: datetime) -> datetime:
         """Return the last firing strictly before a local time that is a whole minute."""
         if not self._low <= local - _MINUTE <= self._high or len(self._known) > _MOST_KNOWN:
-            self._known, self._low, self._high = [], local, local - _MINUTE
+            self._known, self._low, self._high = [], local - _MINUTE, local - _MINUTE
         place = bisect_left(self._known, local)
         if place == 0:
             self._known.insert(0, self._cron.get_prev(datetime, self._low + _MINUTE))
@@ -298,12 +298,12 @@ class _WindowLine(_Line):
     def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
         # Back to an event that left the window in the other state; what followed it is where this one began.
         for event in self._events(_events_until, at):
-            if event.at < horizon:
-                return
             if self.find_state(event.at) is not self.state_at(at):
                 following = _WindowLine(self._window, self._zone, self._skipped).until(event.at, at)
                 if following:
                     yield following
+                return
+            if event.at < horizon:
                 return
 
     def _events(self, search: _Search, at: datetime) -> Iterator[Event]:
@@ -374,7 +374,7 @@ class _Timeline(_Line):
         """Yield, for each part of the timing, the first instant after ``at`` at which it can change the state."""
         yield from self._edges[bisect_right(self._edges, at) :][:1]
         if self.forced is not None:
-            yield self.forced.flip_after(at)
+            yield self.forced.flip_after(at, horizon)
         yield from self.window_changes_after(at, horizon)
 
     def window_changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
@@ -389,7 +389,7 @@ class _Timeline(_Line):
         """Yield, for each part of the timing, the newest instant at or before ``at`` at which it could."""
         yield from self._edges[: bisect_right(self._edges, at)][-1:]
         if self.forced is not None:
-            yield self.forced.flip_until(at)
+            yield self.forced.flip_until(at, horizon)
         yield from self.window_changes_until(at, horizon)
 
     def window_changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
@@ -494,7 +494,7 @@ class _Enforced(_Timeline):
         ends = [o.end for o in self.timing.overrides if o.end <= at]
         if newest:
             ends.append(newest[0].at)
-        forced_end = self.forced and self.forced.end_until(at)
+        forced_end = self.forced and self.forced.end_until(at, horizon)
         if forced_end:
             ends.append(forced_end)
         return max(ends, default=None)
@@ -543,9 +543,8 @@ class _Dates:
         """Whether the clocks show one of the dates at an instant."""
         return local_at(self._zone, at).date() in self._dates
 
-    def flip_after(self, at: datetime) -> Optional[datetime]:
-        """Return the first instant after ``at`` at which the clocks move into or out of the dates."""
-        horizon = at + TEN_YEARS
+    def flip_after(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the first instant after ``at``, up to ``horizon``, that moves into or out of the dates."""
         while at <= horizon:
             local = local_at(self._zone, at)
             place = bisect_right(self._edges, local.date())
@@ -560,9 +559,8 @@ class _Dates:
             at = change.at
         return None
 
-    def flip_until(self, at: datetime) -> Optional[datetime]:
-        """Return the newest instant at or before ``at`` at which the clocks moved into or out of the dates."""
-        horizon = at - TEN_YEARS
+    def flip_until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the newest instant up to ``at``, back to ``horizon``, that moved into or out of the dates."""
         while at >= horizon:
             local = local_at(self._zone, at)
             place = bisect_right(self._edges, local.date()) - 1
@@ -577,11 +575,11 @@ class _Dates:
             at = before
         return None
 
-    def end_until(self, at: datetime) -> Optional[datetime]:
-        """Return the newest instant at or before ``at`` at which the clocks moved out of the dates."""
-        flip = self.flip_until(at)
+    def end_until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
+        """Return the newest instant up to ``at``, back to ``horizon``, at which the clocks moved out of the dates."""
+        flip = self.flip_until(at, horizon)
         if flip is not None and self.contain(flip):
-            flip = self.flip_until(flip - _INSTANT)
+            flip = self.flip_until(flip - _INSTANT, horizon)
         return flip
 
 
