@@ -1,0 +1,120 @@
+"""What of the libraries goes into the function, so that a cold start imports little.
+
+Every run of the function is a cold start on a fraction of a core, and most of it would be the import of code that
+a run never executes: the SDK's package of the ECS service imports some 460 models to make three calls. The files
+of the libraries are therefore changed as they enter the zip, and only there; a checkout and the command line use
+them as they are. Three changes, each of which fails loudly if what it left out is wanted after all:
+
+    on demand   an ``__init__`` that only imports names becomes one that imports each at its first use
+    left out    a package that is imported but never executed becomes one whose names raise when they are called
+    emptied     a module that only announces a feature which nothing here uses loses its code
+
+A file that does not look as expected, in a release of the SDK to come, is shipped as it is: slower, never wrong.
+"""
+
+import ast
+from typing import Dict, Mapping, Optional
+
+ON_DEMAND = ("huaweicloudsdkecs/v2/__init__.py", "huaweicloudsdkecs/v2/model/__init__.py")
+"""Each imports every class of the ECS API."""
+
+LEFT_OUT: Mapping[str, str] = {
+    "bson": "bodies in BSON, for other services",
+    "requests_toolbelt": "uploads of forms",
+    "pyasn1": "signatures by other algorithms than SDK-HMAC-SHA256",
+    "pyasn1/codec": "the same",
+    "pyasn1/codec/der": "the same",
+    "pyasn1/type": "the same",
+    "huaweicloudsdkcore/utils/xml_utils": "bodies in XML, for other services",
+    "charset_normalizer": "guessing the encoding of answers without one; requests goes without",
+}
+"""Package or module -> what it is for, and so why no run executes it."""
+
+EMPTIED: Mapping[str, str] = {
+    "urllib3/http2/__init__.py": "HTTP/2 is switched on by a call that nothing here makes",
+}
+
+_GONE = ("dns/", "gridfs/", "pymongo/", "defusedxml/", "pyasn1_modules/")
+"""What only the packages above would import."""
+
+_ON_DEMAND_SOURCE = '''"""Imports each name at its first use; made from the names that the package itself imports."""
+
+import importlib
+
+_MODULES = {modules!r}
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__():
+    return sorted(_MODULES)
+'''
+
+_LEFT_OUT_SOURCE = '''"""Left out of the function: {why}."""
+
+__version__ = {version!r}
+
+
+class _LeftOut:
+    def __new__(cls, *args, **kwargs):
+        raise ImportError(f"{{cls.__module__}}.{{cls.__name__}} is left out of the function")
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return type(name, (_LeftOut,), {{"__module__": __name__}})
+'''
+
+_EMPTIED_SOURCE = '"""Emptied in the function: {why}."""\n'
+
+
+def slim(files: Mapping[str, bytes], versions: Mapping[str, str]) -> Dict[str, bytes]:
+    """Return the files of the libraries, by their path in the zip, as the function gets them.
+
+    ``versions`` are those of the packages that are left out, for code that asks before it does without.
+    """
+    kept = {path: content for path, content in files.items() if not _is_gone(path)}
+    for path in ON_DEMAND:
+        source = kept[path].decode() if path in kept else ""
+        modules = imported_names(source)
+        if modules:
+            kept[path] = _ON_DEMAND_SOURCE.format(modules=modules).encode()
+    for name, why in LEFT_OUT.items():
+        module, package = f"{name}.py", f"{name}/__init__.py"
+        path = module if module in files else package
+        if path in files:
+            kept[path] = _LEFT_OUT_SOURCE.format(why=why, version=versions.get(name.split("/")[0], "")).encode()
+    for path, why in EMPTIED.items():
+        if path in kept:
+            kept[path] = _EMPTIED_SOURCE.format(why=why).encode()
+    return kept
+
+
+def imported_names(source: str) -> Optional[Dict[str, str]]:
+    """Return the module of every name that an ``__init__`` imports, None if it does anything besides."""
+    modules: Dict[str, str] = {}
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue  # the docstring
+        if not isinstance(statement, ast.ImportFrom) or statement.level or not statement.module:
+            return None
+        if statement.module == "__future__":
+            continue
+        for name in statement.names:
+            if name.asname or name.name == "*":
+                return None
+            modules[name.name] = statement.module
+    return modules
+
+
+def _is_gone(path: str) -> bool:
+    """Whether a file belongs to a package that is left out, or to one that only such a package imports."""
+    if path.startswith(_GONE):
+        return True
+    return any(path.startswith(f"{name}/") for name in LEFT_OUT)
