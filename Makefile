@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test lint format clean
+.PHONY: simulate test lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -26,6 +26,10 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
+
+# Pins the newest dependencies of the function, for each runtime of the platform.
+locks: $(VENV)/.installed
+	$(BIN)/python -m scheduler.deploy.lock
 
 clean:
 	rm -rf $(VENV) build dist

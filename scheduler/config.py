@@ -2,15 +2,18 @@
 
 ``document`` has read the text and held it against the schema; this module applies defaults, resolves names,
 dates and local times, and refuses what a schema cannot: unknown zones, expressions that never fire, overrides
-that end before they begin. `load_config` is the only reader of a file.
+that end before they begin. `load_checked` is the only reader of a file, and of the lock file beside it.
 """
 
-from datetime import datetime, timedelta, timezone
+import re
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 from zoneinfo import ZoneInfo
 
 from scheduler.document import (
+    MAX_BYTES,
     Document,
     NotADocumentError,
     Path_,
@@ -24,12 +27,14 @@ from scheduler.document import (
 )
 from scheduler.errors import ConfigError, Problem
 from scheduler.evaluate import cron_problem
+from scheduler.function import read_function
 from scheduler.hours import parse_hours
 from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at
 from scheduler.model import (
     Cluster,
     ClusterId,
     Exclude,
+    Function,
     Limits,
     OnExcludedDates,
     Override,
@@ -39,41 +44,93 @@ from scheduler.model import (
     Timing,
     Window,
 )
+from scheduler.public_holidays import LOCK_FILE, REFRESH, HolidayLock, lock_key, make_end, parse_lock
 
-Holidays = Callable[[str, Optional[str]], Mapping[str, str]]
-"""Gives the public holidays of a country and subdivision: ISO dates to names. Raises ValueError if it knows none."""
+ReadLock = Callable[[], bytes]
+"""Returns the lock file of public holidays; asked only if a calendar names a country. Raises OSError."""
 
 _ENFORCE_ONE_SIDED_S = 3600
+_MACHINE_ZONE = re.compile("localtime|posixrules|Factory|(posix|right)/.*")
+"""Files beside the zones that only some machines have, or that mean another thing on each."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_DATES = 4000
+_cron_problem = lru_cache(maxsize=4096)(cron_problem)
+_DATES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})?")
+_DATES_HINT = "a date such as 2026-12-05, or a range such as 2026-12-28..2027-01-02"
 
 
-def load_config(path: Union[str, Path], holidays: Optional[Holidays] = None) -> Schedules:
+class CountryCalendar(NamedTuple):
+    """A calendar that names a country, and its place in the document."""
+
+    path: Path_
+    country: str
+    subdivision: Optional[str]
+
+
+class Checked(NamedTuple):
+    """A schedules file without a problem: what it says, and where. ``holidays_last`` is by name of calendar."""
+
+    schedules: Schedules
+    document: Document
+    holidays_last: Mapping[str, date]
+
+
+def load_config(path: Union[str, Path]) -> Schedules:
     """Read and check a schedules file. Raises `ConfigError` with every problem in it, each with its place.
 
-    ``holidays`` resolves calendars that name a country; without it they are a problem.
+    The public holidays of a country are read from the lock file in the same folder.
     """
+    return load_checked(path).schedules
+
+
+def load_checked(path: Union[str, Path]) -> Checked:
+    """Do as `load_config`, and return the document as well."""
+    return parse_checked(read_schedules(path), str(path), (Path(path).parent / LOCK_FILE).read_bytes)
+
+
+def read_schedules(path: Union[str, Path]) -> bytes:
+    """Return the bytes of a schedules file. Raises `ConfigError`."""
     file = Path(path)
     try:
-        content = file.read_bytes()
-    except OSError as e:
-        reason = e.strerror or type(e).__name__
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as e:  # a name with a NUL is a ValueError
+        reason = getattr(e, "strerror", None) or str(e)
         raise ConfigError(str(path), [Problem("", 1, 1, f"cannot be read ({reason}): name the file")]) from e
-    return parse_config(content, str(path), holidays)
+    return content
 
 
-def parse_config(content: bytes, name: str, holidays: Optional[Holidays] = None) -> Schedules:
+def _no_lock() -> bytes:
+    raise FileNotFoundError
+
+
+def parse_config(content: bytes, name: str, read_lock: ReadLock = _no_lock) -> Schedules:
     """Check the bytes of a schedules file; ``name`` is what messages call it. Raises `ConfigError`."""
+    return parse_checked(content, name, read_lock).schedules
+
+
+def parse_checked(content: bytes, name: str, read_lock: ReadLock = _no_lock) -> Checked:
+    """Do as `parse_config`, and return the document as well."""
+    builder = _start(content, name, read_lock)
+    schedules = builder.build()
+    if builder.problems:
+        raise ConfigError(name, sort_problems(builder.problems))
+    return Checked(schedules, builder.document, builder.holidays_last)
+
+
+def find_countries(content: bytes, name: str) -> Tuple[Document, List[CountryCalendar]]:
+    """Return the calendars that name a country, of a file that may have problems elsewhere. Raises `ConfigError`."""
+    builder = _start(content, name, _no_lock)
+    return builder.document, list(builder.find_countries())
+
+
+def _start(content: bytes, name: str, read_lock: ReadLock) -> "_Builder":
     try:
         schema = load_schema()
         document = parse_document(content, schema)
     except NotADocumentError as e:
         raise ConfigError(name, [e.problem]) from e
-    builder = _Builder(document, list(schema_problems(document, schema)), holidays)
-    schedules = builder.build()
-    if builder.problems:
-        raise ConfigError(name, sort_problems(builder.problems))
-    return schedules
+    return _Builder(document, [*document.problems, *schema_problems(document, schema)], read_lock)
 
 
 def parse_duration(text: str) -> int:
@@ -93,11 +150,14 @@ class _When(NamedTuple):
 class _Builder:
     """Builds what a document means, collecting problems; what a problem spoils is left out and not reported again."""
 
-    def __init__(self, document: Document, spoiled: List[Tuple[Path_, Problem]], holidays: Optional[Holidays]) -> None:
+    def __init__(self, document: Document, spoiled: List[Tuple[Path_, Problem]], read_lock: ReadLock) -> None:
         self.document = document
-        self.problems = [*document.problems, *(problem for _, problem in spoiled)]
-        self._spoiled = [path for path, _ in spoiled]
-        self._holidays = holidays
+        self.problems = [problem for _, problem in spoiled]
+        self._unsound = {path[:n] for path, _ in spoiled for n in range(len(path) + 1)}
+        self.holidays_last: Dict[str, date] = {}
+        self._read_lock = read_lock
+        self._lock: Union[HolidayLock, str, None] = None
+        self._ends: Set[Tuple[date, str]] = set()
         self._timings: Dict[Any, Timing] = {}
         self._zone_problems: Set[Path_] = set()
 
@@ -112,20 +172,45 @@ class _Builder:
             if when and not when.windows and when.state is None and self._is_sound(("schedules", name)):
                 self._report(("schedules", name), "says nothing: write windows or state")
         self._defaults = _mapping(data.get("defaults"))
-        self._read_when(("defaults",), self._defaults)
+        self._check_defaults()
         entries: Any = data.get("clusters")
         listed = entries if isinstance(entries, list) else []
         clusters = [self._read_cluster(number, entry) for number, entry in enumerate(listed)]
         self._check_duplicates([(n, e) for n, e in enumerate(listed) if isinstance(e, dict)])
         limits = _mapping(data.get("limits"))
-        return Schedules(tuple(c for c in clusters if c), Limits(limits.get("max_stops_per_run")))
+        function = self._read_function(_mapping(data.get("function")))
+        return Schedules(
+            tuple(c for c in clusters if c),
+            Limits(limits.get("max_stops_per_run")),
+            calendars_end=min((make_end(*end) for end in self._ends), key=lambda end: end.at, default=None),
+            function=function,
+        )
+
+    def _read_function(self, entry: Mapping[str, Any]) -> Function:
+        """Read the section ``function``; its region and project are those of the defaults unless it has its own."""
+        path: Path_ = ("function",)
+        found = {key: self._get(path, entry, key) for key in entry}
+        for key in ("region", "project_id"):
+            found[key] = self._setting(path, entry, key)
+        every = found.get("every")
+        function, problems = read_function(found, parse_duration(every) if every else None)
+        for place, message in problems:
+            self._report((*path, *place), message)
+        return function
+
+    def _check_defaults(self) -> None:
+        """Report on the default schedule, which may be one that no cluster uses."""
+        if any(k in self._defaults for k in ("schedule", "windows", "state")):
+            self._choose_when(("defaults",), self._defaults)
+        else:
+            self._read_when(("defaults",), self._defaults)
 
     def _report(self, path: Path_, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(path, message, at_key=at_key))
 
     def _is_sound(self, path: Path_) -> bool:
         """Whether the schema has nothing against what stands at a path, or below it."""
-        return not any(spoiled[: len(path)] == path for spoiled in self._spoiled)
+        return path not in self._unsound
 
     def _get(self, path: Path_, data: Mapping[str, Any], key: str) -> Any:
         """Return a setting, None where it is missing or spoiled."""
@@ -134,7 +219,7 @@ class _Builder:
     def _zone(self, path: Path_, name: Optional[str]) -> Optional[str]:
         if name is None or not self._is_sound(path):
             return None
-        if find_zone(name) is None:
+        if find_zone(name) is None or _MACHINE_ZONE.fullmatch(name):
             if path not in self._zone_problems:
                 self._zone_problems.add(path)
                 self._report(path, f"unknown zone {quote(name)}: write an IANA name such as Asia/Bangkok")
@@ -146,29 +231,40 @@ class _Builder:
             path: Path_ = ("calendars", name)
             dates: Dict[str, str] = {}
             entry = _mapping(calendar)
-            for number, text in enumerate(self._get(path, entry, "dates") or ()):
-                dates.update(dict.fromkeys(self._read_dates((*path, "dates", number), text), name))
+            for place, text in self._listed((*path, "dates"), entry.get("dates")):
+                dates.update(dict.fromkeys(self._read_dates(place, text), name))
             country, subdivision = self._get(path, entry, "country"), self._get(path, entry, "subdivision")
             if country is not None:
-                dates.update(self._read_holidays(path, name, country, subdivision))
+                dates.update(self._read_holidays(path, name, lock_key(country, subdivision)))
             elif subdivision is not None and self._is_sound(path):
                 self._report((*path, "subdivision"), "stands without a country: write country too", at_key=True)
             yield name, dates
 
-    def _read_holidays(self, path: Path_, name: str, country: str, subdivision: Optional[str]) -> Dict[str, str]:
-        if self._holidays is None:
-            message = "public holidays are not known here: run `cce-scheduler package`, which writes their dates out"
-            self._report((*path, "country"), message)
+    def find_countries(self) -> Iterator[CountryCalendar]:
+        """Yield the calendars that name a country; those with a problem are left out."""
+        calendars = _mapping(_mapping(self.document.data).get("calendars"))
+        for name, calendar in calendars.items():
+            path: Path_ = ("calendars", name)
+            country = self._get(path, _mapping(calendar), "country")
+            if country is not None and self._is_sound(path):
+                yield CountryCalendar(path, country, _mapping(calendar).get("subdivision"))
+
+    def _read_holidays(self, path: Path_, name: str, key: str) -> Dict[str, str]:
+        if self._lock is None:
+            self._lock = _read_lock_file(self._read_lock)
+        found = self._lock.calendars.get(key) if isinstance(self._lock, HolidayLock) else None
+        if found is None:
+            why = self._lock if isinstance(self._lock, str) else f"{LOCK_FILE} lacks them"
+            self._report((*path, "country"), f"the public holidays of {key} are not known, {why}: {REFRESH}")
             return {}
-        try:
-            found = self._holidays(country, subdivision)
-        except ValueError as e:
-            self._report((*path, "country"), str(e))
-            return {}
-        return {day: f"{name}: {title}" for day, title in found.items()}
+        self.holidays_last[name] = found.last
+        return {day: f"{name}: {title}" for day, title in found.dates.items()}
 
     def _read_dates(self, path: Path_, text: str) -> List[str]:
         """Return the ISO dates of a date or a range."""
+        if not _DATES.fullmatch(text):
+            self._report(path, f"{quote(text)} cannot be used here: write {_DATES_HINT}")
+            return []
         ends = []
         for part in text.split(".."):
             try:
@@ -212,29 +308,30 @@ class _Builder:
         return _When(path, zone, State(state) if state else None, tuple(whole))
 
     def _read_window(self, path: Path_, data: Any) -> Optional[Window]:
-        if not self._is_sound(path):
-            return None
         entry = _mapping(data)
-        if "hours" in entry:
-            if len(entry) > 1:
-                self._report(path, "hours excludes start and stop: keep one form")
-                return None
-            try:
-                return parse_hours(entry["hours"])
-            except ValueError as e:
-                self._report((*path, "hours"), str(e))
-                return None
-        found = {side: cron_problem(entry[side]) for side in ("start", "stop") if side in entry}
+        said = {k: entry[k] for k in ("start", "stop", "hours") if self._get(path, entry, k) is not None}
+        found = {side: _cron_problem(said[side]) for side in ("start", "stop") if side in said}
         for side, problem in found.items():
             if problem:
                 self._report((*path, side), problem)
-        if any(found.values()):
+        hours = self._read_hours((*path, "hours"), said["hours"]) if "hours" in said else None
+        if "hours" in entry and ("start" in entry or "stop" in entry):
+            self._report(path, "hours excludes start and stop: keep one form")
             return None
-        start, stop = (" ".join(entry[side].split()) if side in entry else None for side in ("start", "stop"))
+        if "hours" in entry or any(found.values()) or not self._is_sound(path):
+            return hours
+        start, stop = (" ".join(said[side].split()) if side in said else None for side in ("start", "stop"))
         if start is not None and start == stop:
             self._report(path, "start and stop are equal, so it never stops: write `state: running`, or another stop")
             return None
         return Window(start, stop)
+
+    def _read_hours(self, path: Path_, text: str) -> Optional[Window]:
+        try:
+            return parse_hours(text)
+        except ValueError as e:
+            self._report(path, str(e))
+            return None
 
     def _read_cluster(self, number: int, data: Any) -> Optional[Cluster]:
         path: Path_ = ("clusters", number)
@@ -245,13 +342,17 @@ class _Builder:
         zone = (when and when.timezone) or self._cluster_zone(path, data) or self._file_zone
         overrides = self._read_overrides(path, data, zone)
         name, cluster_id = self._get(path, data, "name"), self._get(path, data, "cluster_id")
-        if when is None or name is None or cluster_id is None:
+        if when is None:
             return None
         enforce_s = self._read_enforce(path, data, when)
+        if name is None or cluster_id is None:
+            return None
         on_excluded = OnExcludedDates(self._setting(path, data, "on_excluded_dates") or "no_start")
         timing = Timing(zone, when.state, when.windows, excluded, on_excluded, overrides, enforce_s)
         exclude = [(("defaults",), self._defaults), (path, data)]
-        enabled = self._setting(path, data, "enabled")
+        enabled = self._setting(path, data, "enabled") is not False
+        if enabled:
+            self._ends |= {(last, zone) for last in self._holidays_used(path, data)}
         return Cluster(
             name=name,
             cluster_id=ClusterId(cluster_id.lower()),
@@ -264,7 +365,7 @@ class _Builder:
                 tags=tuple(text for p, d in exclude for _, text in self._excluded(p, d, "tags")),
             ),
             stop_prepaid=bool(self._setting(path, data, "stop_prepaid")),
-            enabled=enabled is not False,
+            enabled=enabled,
         )
 
     def _shared(self, timing: Timing) -> Timing:
@@ -278,9 +379,12 @@ class _Builder:
 
     def _excluded(self, path: Path_, data: Mapping[str, Any], key: str) -> List[Tuple[Path_, str]]:
         """Return what a cluster or the defaults exclude, each with its path."""
-        listed = _mapping(data.get("exclude")).get(key)
-        here = (*path, "exclude", key)
-        return [((*here, n), text) for n, text in enumerate(listed or ())] if self._is_sound(here) else []
+        return self._listed((*path, "exclude", key), _mapping(data.get("exclude")).get(key))
+
+    def _listed(self, path: Path_, texts: Any) -> List[Tuple[Path_, str]]:
+        """Return the sound texts of a list, each with its path."""
+        numbered = enumerate(texts if isinstance(texts, list) else ())
+        return [((*path, n), text) for n, text in numbered if self._is_sound((*path, n))]
 
     def _cluster_zone(self, path: Path_, data: Mapping[str, Any]) -> Optional[str]:
         owner: Path_ = path if "timezone" in data else ("defaults",)
@@ -297,7 +401,9 @@ class _Builder:
             if "schedule" in said:
                 return self._named(owner, entry)
             if said:
-                return inline if owner == path else self._read_quietly(owner, entry)
+                when = inline if owner == path else self._read_quietly(owner, entry)
+                # Only a named schedule's zone comes before the cluster's own.
+                return when and when._replace(timezone=None)
         self._report(path, "has no schedule: write one of schedule, windows and state")
         return None
 
@@ -313,11 +419,8 @@ class _Builder:
         if name is None:
             return None
         if name not in self._schedules:
-            problem = self.document.problem(
-                (*owner, "schedule"), f"unknown schedule {quote(name)}: {suggest(name, sorted(self._schedules))}"
-            )
-            if problem not in self.problems:
-                self.problems.append(problem)
+            message = f"unknown schedule {quote(name)}: {suggest(name, sorted(self._schedules))}"
+            self._report((*owner, "schedule"), message)
             return None
         return self._schedules[name]
 
@@ -328,11 +431,19 @@ class _Builder:
                 if text in self._calendars:
                     dates.update(self._calendars[text])
                 elif text[:1].isdigit():
-                    dates.update(dict.fromkeys(self._read_dates(place, text), ""))
+                    for day in self._read_dates(place, text):
+                        dates.setdefault(day, "")  # a calendar's name says more
                 else:
                     known = sorted(self._calendars)
                     self._report(place, f"unknown calendar {quote(text)}: {suggest(text, known)}")
         return dates
+
+    def _holidays_used(self, path: Path_, data: Mapping[str, Any]) -> Iterator[date]:
+        """Yield the last known date of each country's calendar by which a cluster excludes dates."""
+        for owner, entry in ((("defaults",), self._defaults), (path, data)):
+            for _, text in self._excluded(owner, entry, "dates"):
+                if text in self.holidays_last:
+                    yield self.holidays_last[text]
 
     def _read_enforce(self, path: Path_, data: Mapping[str, Any], when: _When) -> Optional[int]:
         one_sided = any(w.start is None or w.stop is None for w in when.windows)
@@ -349,25 +460,28 @@ class _Builder:
 
     def _read_overrides(self, path: Path_, data: Mapping[str, Any], zone: str) -> Tuple[Override, ...]:
         owner: Path_ = path if "overrides" in data else ("defaults",)
-        listed = self._setting(path, data, "overrides")
+        listed = data["overrides"] if "overrides" in data else self._defaults.get("overrides")
         found = []
-        for number, entry in enumerate(listed or ()):
+        for number, entry in enumerate(listed if isinstance(listed, list) else ()):
             override = self._read_override((*owner, "overrides", number), entry, ZoneInfo(zone))
             if override:
                 found.append(override)
         return tuple(found)
 
     def _read_override(self, path: Path_, entry: Mapping[str, Any], zone: ZoneInfo) -> Optional[Override]:
-        if not self._is_sound(path):
-            return None
-        if _has_offset(entry["from"]) != _has_offset(entry["until"]):
+        entry = _mapping(entry)
+        said = {k: entry[k] for k in ("from", "until") if self._get(path, entry, k) is not None}
+        if len({_has_offset(text) for text in said.values()}) > 1:
             self._report(path, "from and until are mixed: write both with an offset, or both without")
             return None
-        start, end = (self._read_moment((*path, side), entry[side], zone) for side in ("from", "until"))
+        found = {side: self._read_moment((*path, side), text, zone) for side, text in said.items()}
+        start, end = found.get("from"), found.get("until")
         if start is None or end is None:
             return None
         if start >= end:
             self._report((*path, "until"), f"ends before it begins: write a moment after {quote(entry['from'])}")
+            return None
+        if not self._is_sound(path):
             return None
         return Override(State(entry["state"]), start, end, entry.get("reason", ""))
 
@@ -411,6 +525,18 @@ class _Builder:
             if first != number:
                 message = f"the id is already managed by clusters[{first}]: remove one, or write enabled: false"
                 self._report((*path, "cluster_id"), message)
+
+
+def _read_lock_file(read: ReadLock) -> Union[HolidayLock, str]:
+    """Return the lock file of public holidays, or why there is none."""
+    try:
+        return parse_lock(read())
+    except FileNotFoundError:
+        return f"{LOCK_FILE} is missing"
+    except OSError as e:
+        return f"{LOCK_FILE} cannot be read ({e.strerror or type(e).__name__})"
+    except ValueError as e:
+        return f"{LOCK_FILE} is damaged ({e})"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

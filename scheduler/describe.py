@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Optional
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ def describe_duration(seconds: int) -> str:
     return f"{seconds // size}{unit}"
 
 
+@lru_cache(maxsize=1024)
 def describe_moment(zone: ZoneInfo, at: datetime, seen_from: datetime) -> str:
     """Write an instant in a zone: ``Mon 20:00`` where that cannot be mistaken, else with the date."""
     local = at.astimezone(zone)
@@ -27,6 +29,7 @@ def describe_moment(zone: ZoneInfo, at: datetime, seen_from: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M}"
 
 
+@lru_cache(maxsize=1024)
 def describe_window(window: Window, zone: str) -> str:
     """Write a window with its zone: ``mon-fri 08:00-20:00 Asia/Bangkok``, or its expressions."""
     if window.start is None:
@@ -55,8 +58,10 @@ def _describe_days(days: str) -> str:
 
 
 def _is_short(start: "tuple[str, str]", stop: "tuple[str, str]") -> bool:
-    """Whether the stop is the first one after the start, on the same day or past midnight."""
-    return stop[1] > start[1] if start[0] == stop[0] and start[0] != "*" else stop[1] != start[1]
+    """Whether the window lasts less than a day, on the same day or past midnight."""
+    if start[0] == stop[0] == "*":
+        return stop[1] != start[1]
+    return stop[1] > start[1] if start[0] == stop[0] else stop[1] < start[1]
 
 
 def _is_next_day(days: str, next_days: str) -> bool:

@@ -6,9 +6,10 @@ the schema asks for them: ``country: NO`` is Norway and ``22:00`` is not 1320.
 """
 
 import json
+import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import yaml
 
@@ -17,13 +18,23 @@ from scheduler.errors import Problem
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _MAX_ALIASED = 100_000
-"""How many nodes the aliases of a file may add to it."""
-_TOO_DEEP = "nested too deeply to be a schedules file"
+"""How many nodes the aliases of a file may add to it; a long text counts as several."""
+_MOST_SHOWN = 60
+"""The most characters of the file that a message repeats in one place, and of a value that it offers."""
+_MOST_KNOWN = 100
+"""How many words a wrong one is compared with: comparing is slow, and a file can be full of both."""
+_TOO_DEEP = "nested too deeply to be a schedules file: write the values less deep"
+_TOO_LARGE = f"the file is larger than {MAX_BYTES} bytes: write what clusters share once, in defaults and schedules"
+_EMPTY = "the file is empty: begin with `version: 1`"
+_NOT_TEXT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML allows in no file, as itself."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would break a line of a log or command a terminal. Quoted text can bring it in by escapes."""
+_INTEGER = re.compile("-?(0|[1-9][0-9]{0,17})")
 
 Path_ = Tuple[Union[str, int], ...]
 """Keys and list indexes from the top of the document."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_KINDS = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a mapping", type(None): "nothing"}
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -32,6 +43,7 @@ _TYPES = {
     "object": "a mapping",
     "null": "nothing",
 }
+_NAMES = {list: "array", dict: "object", bool: "boolean", int: "integer"}
 
 
 class Document(NamedTuple):
@@ -40,15 +52,15 @@ class Document(NamedTuple):
     data: Any
     values: Mapping[Path_, Tuple[int, int]]
     keys: Mapping[Path_, Tuple[int, int]]
-    problems: Sequence[Problem] = ()
-    """What was passed over while reading: keys that stand twice, tags, keys that are not text."""
+    problems: Sequence[Tuple[Path_, Problem]] = ()
+    """What was passed over while reading, with the path it spoils: tags, keys that stand twice or are not text."""
 
     def problem(self, path: Path_, message: str, *, at_key: bool = False) -> Problem:
         """Make a problem at a path, or at the nearest place above it that is in the text."""
         places = self.keys if at_key else self.values
         known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in places), ())
         line, column = places.get(known, (1, 1))
-        return Problem(write_path(path), line, column, message)
+        return Problem(write_path(path), line, column, _printable(message))
 
 
 class NotADocumentError(Exception):
@@ -74,44 +86,64 @@ def load_schema() -> Dict[str, Any]:
 
 def write_path(path: Path_) -> str:
     """Write a path as people do: ``clusters[0].exclude.tags``."""
-    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{_shorten(p)}" for p in path)
     return text[1:] if text.startswith(".") else text
 
 
 def quote(value: object) -> str:
-    """Write a value of a document into a message, shortened where it is long."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
-    return f'"{text}"' if isinstance(value, str) else text
+    """Write a value of a document into a message, on one line and shortened where it is long."""
+    return f'"{_shorten(value)}"' if isinstance(value, str) else str(value)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """Return what to write instead of a word that is not known."""
-    lowered = {k.lower(): k for k in known}
+    lowered = {k.lower(): k for k in known[:_MOST_KNOWN]}
     close = get_close_matches(word.lower(), lowered, n=1)
-    return f'did you mean "{lowered[close[0]]}"?' if close else f"known are {', '.join(known) or 'none'}"
+    if close:
+        return f"did you mean {quote(lowered[close[0]])}?"
+    some = ", ".join(_shorten(k) for k in known[:20])
+    return f"known are {some or 'none'}{' and more' if len(known) > 20 else ''}"  # noqa: PLR2004
+
+
+def _shorten(text: str) -> str:
+    return _printable(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def parse_document(content: bytes, schema: Mapping[str, Any]) -> Document:
     """Read one YAML document; raises `NotADocumentError`."""
-    if len(content) > MAX_BYTES:
-        raise NotADocumentError(Problem("", 1, 1, f"the file has {len(content)} bytes: keep it under {MAX_BYTES}"))
+    text = _decode(content)
     try:
-        text = content.decode("utf-8-sig")
         _check_depth(text)
         node = yaml.compose(text, Loader=_Loader)
-    except UnicodeDecodeError as e:
-        line = content[: e.start].count(b"\n") + 1
-        raise NotADocumentError(Problem("", line, 1, "not UTF-8 text: save the file as UTF-8")) from e
-    except yaml.reader.ReaderError as e:
-        raise NotADocumentError(Problem("", 1, 1, f"not text: character #x{e.character:04x} is not allowed")) from e
     except yaml.MarkedYAMLError as e:
         raise NotADocumentError(_yaml_problem(e, text)) from e
-    if node is None:
-        raise NotADocumentError(Problem("", 1, 1, "the file is empty: begin with `version: 1`"))
     reader = _Reader(schema)
-    data = reader.read(node, schema, ())
+    data = None if node is None else reader.read(node, schema, ())
+    if data is None:
+        raise NotADocumentError(Problem("", 1, 1, _EMPTY))
     return Document(data, reader.values, reader.keys, reader.problems)
+
+
+def _decode(content: bytes) -> str:
+    """Return the text of a file, in which every character is one that YAML allows."""
+    if len(content) > MAX_BYTES:
+        raise NotADocumentError(Problem("", 1, 1, _TOO_LARGE))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        before = content[: e.start].decode("utf-8-sig")
+        raise NotADocumentError(Problem("", *_place_after(before), "not UTF-8 text: save the file as UTF-8")) from e
+    found = _NOT_TEXT.search(text)
+    if found:
+        message = f"not text: the character U+{ord(found[0]):04X} is not allowed, remove it"
+        raise NotADocumentError(Problem("", *_place_after(text[: found.start()]), message))
+    return text
 
 
 def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[Tuple[Path_, Problem]]:
@@ -119,49 +151,76 @@ def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[T
     # Imported here: a run of a packaged file needs no schema.
     from jsonschema import Draft202012Validator
 
+    # A value has one problem, even where it offends several keywords: the first, as written in the schema.
+    known = dict(document.problems)
     for error in Draft202012Validator(schema).iter_errors(document.data):
         path: Path_ = tuple(error.absolute_path)
         if error.validator == "additionalProperties":
-            known = sorted(error.schema["properties"])
-            for key in sorted(set(error.instance) - set(known)):
-                message = f'unknown key "{key}": {suggest(key, known)}'
+            properties = sorted(error.schema["properties"])
+            for key in sorted(set(error.instance) - set(properties)):
+                message = f"unknown key {quote(key)}: {suggest(key, properties)}"
                 yield (*path, key), document.problem((*path, key), message, at_key=True)
         elif error.validator == "required":
             missing = next(k for k in error.validator_value if f"'{k}'" in error.message and k not in error.instance)
-            yield path, document.problem(path, f'lacks "{missing}": {_describe(error.schema, missing)}')
+            yield path, document.problem(path, f'lacks "{missing}": {_describe(schema, error.schema, missing)}')
         else:
-            yield path, document.problem(path, _explain(error.validator, error.validator_value, error))
+            yield path, known.setdefault(path, document.problem(path, _explain(error)))
 
 
-def _describe(schema: Mapping[str, Any], key: str) -> str:
+def _describe(root: Mapping[str, Any], schema: Mapping[str, Any], key: str) -> str:
     wanted = schema["properties"][key]
     while "$ref" in wanted and "description" not in wanted:
-        wanted = _definition(load_schema(), wanted["$ref"])
+        wanted = _definition(root, wanted["$ref"])
     description: str = wanted.get("description", "it is required")
     return description[0].lower() + description[1:].rstrip(".")
 
 
-def _explain(validator: object, wanted: Any, error: Any) -> str:
+def _explain(error: Any) -> str:
     """Say what is wrong with one value and what to write instead."""
-    value, hint = error.instance, error.schema.get("x-write")
+    value, wanted, validator = error.instance, error.validator_value, error.validator
+    hint = _hint(error.schema)
     write = f": write {hint}" if hint else ""
-    if validator == "type":
-        names = [_TYPES[t] for t in ([wanted] if isinstance(wanted, str) else wanted)]
-        found = f"{quote(value)} is {_KINDS[type(value)]}" if isinstance(value, (str, int)) else _KINDS[type(value)]
-        if value is None:
-            return f"nothing is written here{write or f': write {names[0]}'}"
-        return f"must be {' or '.join(names)}, but {found}{write}"
-    if validator == "const":
-        return f"{quote(value)} is not known: write {wanted}"
+    if value is None:
+        return f"nothing is written here: write {hint or _TYPES[error.schema['type']]}"
+    if validator == "type" or not isinstance(value, (str, int)):
+        return _explain_shape(value, wanted if validator == "type" else None, write)
     if validator == "enum":
         return f"{quote(value)} is not known: {suggest(str(value), wanted)}"
-    if validator in ("minItems", "minLength", "minProperties"):
-        return f"is empty{write or ': write at least one'}"
+    if validator == "const":
+        return f"{quote(value)} is not known{write}"
+    if validator == "minLength":
+        return f"is empty{write}"
     if validator == "minimum":
         return f"{quote(value)} is too small: write {wanted} or more"
-    if validator in ("maxLength", "maxItems"):
-        return f"is too long: write at most {wanted}"
+    if validator == "maxLength":
+        return f"is too long: write at most {wanted} characters"
     return f"{quote(value)} cannot be used here{write}"
+
+
+def _explain_shape(value: Any, wanted: Any, write: str) -> str:
+    """Say that a value is a list where text should be, and the like; or that a list or mapping is empty."""
+    if wanted is None and not value:
+        return f"is empty{write or ': write at least one'}"
+    found = f"the text {quote(value)}" if isinstance(value, str) else _TYPES[_NAMES[type(value)]]
+    if wanted is None:
+        return f"cannot be {found}{write}"
+    if value in ("true", "false") or (isinstance(value, str) and _INTEGER.fullmatch(value)):
+        write = f": write {value} without quotes" if wanted in ("boolean", "integer") else write
+    names = [_TYPES[t] for t in ([wanted] if isinstance(wanted, str) else wanted)]
+    return f"must be {' or '.join(names)}, not {found}{write}"
+
+
+def _hint(schema: Mapping[str, Any]) -> Optional[str]:
+    """Return what a value that fits a schema looks like."""
+    if "x-write" in schema or "const" in schema:
+        return str(schema.get("x-write", schema.get("const")))
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
+    if "properties" in schema:
+        return f"keys such as {', '.join(schema.get('required') or list(schema['properties'])[:3])}"
+    examples = [e if isinstance(e, str) else json.dumps(e) for e in schema.get("examples", ())]
+    short = next((e for e in examples if len(e) <= _MOST_SHOWN), None)
+    return f"{_TYPES[schema['type']]} such as {short}" if short and isinstance(schema.get("type"), str) else None
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -186,19 +245,38 @@ def _place(mark: Any) -> Tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
+def _place_after(text: str) -> Tuple[int, int]:
+    """Return the place of what follows a text."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+_YAML_PROBLEMS = (
+    ("duplicate anchor", "an anchor of this name stands above: give this one another name"),
+    ("alias", "text that begins with * needs quotes; an alias needs its anchor above"),
+    ("single document", "a second document begins here: keep one document in the file"),
+    ("<document start>", "a second document begins here: keep one document in the file"),
+    ("mapping values are not allowed", 'a ": " cannot stand here: check the indentation, or quote text that holds one'),
+    ("cannot start any token", "text that begins with this character needs quotes"),
+    ("escape", "in double quotes a backslash begins an escape: use single quotes"),
+    ("tag", "tags are not read: write plain values"),
+)
+"""What libyaml and PyYAML's own parser say, each in slightly different words, and what it means to a person."""
+
+
 def _yaml_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
     line, column = _place(error.problem_mark or error.context_mark)
-    what = error.problem or "cannot be read"
+    said = f"{error.problem or 'cannot be read'}{f' ({error.context})' if error.context else ''}"
     lines = text.splitlines()
-    if "tab" in what or (lines[line - 1 : line] and lines[line - 1][column - 1 : column] == "\t"):
-        what = "a tab cannot indent: use spaces"
-    elif "undefined alias" in what or "duplicate anchor" in what:
-        what = f"{what}: name an anchor that stands above"
-    elif "single document" in (error.context or ""):
-        what = "a second document begins here: keep one document in the file"
-    else:
-        what = f"not YAML: {what}{f' ({error.context})' if error.context else ''}"
-    return Problem("", line, column, what)
+    here = lines[line - 1] if line <= len(lines) else ""
+    known = next((meaning for words, meaning in _YAML_PROBLEMS if words in said), None)
+    if here[column - 1 : column] == "\t" or "\t" in here[: len(here) - len(here.lstrip())]:
+        known = "a tab cannot indent: use spaces"
+    elif "quoted scalar" in said:  # the two parsers differ in the place inside it
+        line, column = _place(error.context_mark)
+        known = "a quote is opened here and never closed: close it" if "unexpected end" in said else known
+    elif "flow" in said and not "".join([here[column - 1 :], *lines[line:]]).strip():
+        known = "the file ends inside brackets: close them"
+    return Problem("", line, column, known or f"not YAML: {said}: check the indentation, brackets and quotes")
 
 
 def _definition(schema: Mapping[str, Any], reference: str) -> Dict[str, Any]:
@@ -209,6 +287,10 @@ def _definition(schema: Mapping[str, Any], reference: str) -> Dict[str, Any]:
     return result
 
 
+_NO_KEY = "a key must be text: put quotes around one that begins with [ or {"
+_NO_KEYS = {"": "a key is empty: write a name", "<<": "merge keys are not read: use `defaults:` instead"}
+
+
 class _Reader:
     """Turns nodes into data, noting places; aliases are followed within a limit."""
 
@@ -217,13 +299,14 @@ class _Reader:
         self._aliased = 0
         self._seen: Set[int] = set()
         self._open: Set[int] = set()
-        self.problems: List[Problem] = []
+        self.problems: List[Tuple[Path_, Problem]] = []
         self.values: Dict[Path_, Tuple[int, int]] = {}
         self.keys: Dict[Path_, Tuple[int, int]] = {}
 
     def read(self, node: yaml.Node, wanted: Any, path: Path_) -> Any:
         """Return the data of a node at a path where the schema wants what ``wanted`` says."""
-        self._aliased += id(node) in self._seen
+        if id(node) in self._seen:
+            self._aliased += 1 + (len(node.value) // 100 if isinstance(node, yaml.ScalarNode) else 0)
         self._seen.add(id(node))
         if self._aliased > _MAX_ALIASED:
             raise NotADocumentError(self._at(node, path, "aliases make the file explode: write the values out"))
@@ -235,8 +318,7 @@ class _Reader:
         while isinstance(wanted, dict) and "$ref" in wanted:
             wanted = _definition(self._schema, wanted["$ref"])
         wanted = wanted if isinstance(wanted, dict) else {}
-        if node.tag not in _PLAIN_TAGS:
-            self.problems.append(self._at(node, path, f"the tag {node.tag} is not allowed: write plain values"))
+        self._check_plain(node, path)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node, wanted.get("type"))
         self._open.add(id(node))
@@ -253,23 +335,38 @@ class _Reader:
         result: Dict[str, Any] = {}
         properties = wanted.get("properties", {})
         for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(self._at(key_node, path, "a key must be text"))
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.value in _NO_KEYS:
+                self._note(key_node, path, _no_key(key_node))
                 continue
             key: str = key_node.value
-            if key == "<<":
-                self.problems.append(self._at(key_node, path, "merge keys are not read: use `defaults:` instead"))
-                continue
             if key in result:
-                message = f'the key "{key}" stands twice, first on line {self.keys[(*path, key)][0]}: keep one'
-                self.problems.append(self._at(key_node, (*path, key), message))
+                first = self.keys[(*path, key)][0]
+                message = f"the key {quote(key)} stands twice, first on line {first}: keep one"
+                self.problems.append((path, self._at(key_node, (*path, key), message)))
                 continue
+            self._check_plain(key_node, (*path, key))
             self.keys[(*path, key)] = _place(key_node.start_mark)
             result[key] = self.read(value_node, properties.get(key, wanted.get("additionalProperties")), (*path, key))
         return result
 
+    def _check_plain(self, node: yaml.Node, path: Path_) -> None:
+        """Note a tag, and characters that would break a line or command a terminal."""
+        if node.tag not in _PLAIN_TAGS:
+            tag = quote(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            self._note(node, path, f"the tag {tag} is not allowed: write plain values")
+        found = _CONTROL.search(node.value) if isinstance(node, yaml.ScalarNode) else None
+        if found:
+            self._note(node, path, f"has the control character U+{ord(found[0]):04X}: write plain text on one line")
+
+    def _note(self, node: yaml.Node, path: Path_, message: str) -> None:
+        self.problems.append((path, self._at(node, path, message)))
+
     def _at(self, node: yaml.Node, path: Path_, message: str) -> Problem:
         return Problem(write_path(path), *_place(node.start_mark), message)
+
+
+def _no_key(node: yaml.Node) -> str:
+    return _NO_KEYS[node.value] if isinstance(node, yaml.ScalarNode) else _NO_KEY
 
 
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
@@ -283,7 +380,7 @@ def _scalar(node: yaml.ScalarNode, wanted: Any) -> Union[str, bool, int, None]:
         return None
     if wanted == "boolean" and text in ("true", "false"):
         return text == "true"
-    if wanted == "integer" and text.lstrip("-").isdigit() and text.isascii() and len(text) < 10:  # noqa: PLR2004
+    if wanted == "integer" and _INTEGER.fullmatch(text):
         return int(text)
     return text
 

@@ -40,6 +40,10 @@ class UnsafePlanError(SchedulerError):
     """A guard refused a plan; the message names the guard and the figures that tripped it."""
 
 
+class StaleCalendarError(SchedulerError):
+    """Public holidays are not known any more. A run does its work without them, and fails by name."""
+
+
 class CloudError(SchedulerError):
     """The cloud did not do what was asked.
 

@@ -5,37 +5,30 @@ Pure: the instant is handed in. The only importer of croniter, which is asked in
 
     enabled: false -> override -> forced excluded date -> windows (skipped starts left out) or state -> enforce
 
-Everything that depends on a cron expression is memoised per (expression, zone, instant), so that clusters
-which share windows share the work. The caches are not locked: evaluate in one thread.
+Three kinds of line (see ``spans``) stand on one another: the windows, each the same for all clusters that share it;
+the timing of a cluster, which joins them and applies the exceptions; and on top of it ``enforce``.
+What is found is remembered and never changes an answer. It is not locked: evaluate in one thread.
 """
 
-import re
-from bisect import bisect_left, bisect_right
-from datetime import date, datetime, time, timedelta, timezone
-from functools import lru_cache
-from itertools import islice
-from typing import Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from bisect import bisect_right, insort
+from datetime import date, datetime, timedelta, timezone
+from functools import cached_property, lru_cache
+from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
+from scheduler.cron import notation_problem, repeats_after
 from scheduler.describe import describe_duration, describe_moment, describe_window
-from scheduler.localtime import first_change, last_change, local_at, offset_at
+from scheduler.localtime import date_flips, first_change, last_change, local_at, offset_at
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
+from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
 
-TEN_YEARS = timedelta(days=3653)
-_INSTANT = timedelta(microseconds=1)
 _MINUTE = timedelta(minutes=1)
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-_NEVER = datetime.max.replace(tzinfo=timezone.utc)
+_DAY = timedelta(days=1)
 _NO_DATES: FrozenSet[date] = frozenset()
-_FIELDS = 5
-_RANDOM = re.compile(r"[rh](\(|/|$)", re.IGNORECASE)
-_MOST_CHANGES = 10_000
-"""How many changes a search for a transition looks at before it says that there is none."""
-_MOST_KNOWN = 20_000
-_MOST_TIMELINES = 20_000
-
-
-_Search = Callable[[str, ZoneInfo, FrozenSet[date], datetime], Iterator["Event"]]
+_SOME_MONDAY = datetime(2024, 1, 1)  # noqa: DTZ001 - local time, without zone
+_END_OF_TIME = datetime.max  # noqa: DTZ901 - the same
+_MOST_GAPS = 20_000
+_MOST_SCHEDULES = 1_000
 
 
 class Event(NamedTuple):
@@ -48,48 +41,41 @@ class Event(NamedTuple):
     local: datetime
 
 
-def desired_state(cluster: Cluster, at: datetime, within: timedelta = TEN_YEARS) -> Desired:
-    """Return the desired state of a cluster at an aware instant, with reason, rule, since and until.
-
-    Transitions further away than ``within`` are not looked for; a state that lasts for years is slow to prove.
-    """
+def desired_state(cluster: Cluster, at: datetime) -> Desired:
+    """Return the desired state of a cluster at an aware instant, with reason, rule, since and until."""
     if not cluster.enabled:
         return Desired(State.UNMANAGED, "enabled: false", Rule("enabled"), None, None)
-    return _timeline(cluster.timing).desired(at.astimezone(timezone.utc), within)
+    return _schedule(cluster.timing).desired(at.astimezone(timezone.utc))
 
 
 def state_at(cluster: Cluster, at: datetime) -> State:
-    """Return only the state: what a run asks of clusters that share nothing but windows."""
+    """Return only the state; cheaper than all of ``desired_state``."""
     if not cluster.enabled:
         return State.UNMANAGED
-    return _timeline(cluster.timing).state_at(at.astimezone(timezone.utc))
+    return _schedule(cluster.timing).find_state(at.astimezone(timezone.utc))
 
 
 def transitions(cluster: Cluster, start: datetime, end: datetime) -> Iterator[Transition]:
     """Yield the transitions of a cluster in ``(start, end]``, oldest first."""
-    within = max(end - start, timedelta(days=7))
-    before = desired_state(cluster, start, within)
+    if not cluster.enabled:
+        return
+    schedule = _schedule(cluster.timing)
+    before = schedule.desired(start.astimezone(timezone.utc))
     while before.until is not None and before.until <= end:
-        after = desired_state(cluster, before.until, within)
+        after = schedule.desired(before.until)
         yield Transition(before.until, before.state, after.state, after.reason)
         before = after
 
 
 def cron_problem(expression: str) -> Optional[str]:
     """Say why an expression cannot be a start or a stop, None if it can."""
-    from croniter import CroniterBadDateError, CroniterError
+    from croniter import CroniterBadDateError, CroniterError, croniter
 
-    if expression.strip().startswith("@"):
-        return f'"{expression}" is an alias: write its five fields, such as "0 0 * * *"'
-    fields = expression.split()
-    if len(fields) != _FIELDS:
-        return (
-            f'"{expression}" has {len(fields)} fields: write five (minute hour day month weekday), no seconds, no year'
-        )
-    if any(_RANDOM.match(part) for field in fields for part in field.split(",")):
-        return f'"{expression}" is random or hashed: write the times, such as "0 8 * * mon-fri"'
+    problem = notation_problem(expression)
+    if problem is not None:
+        return f'"{expression}" {problem}'
     try:
-        _firings(expression).after(_midnight(date(2024, 1, 1)))
+        croniter(expression).get_next(datetime, datetime(2024, 1, 1, tzinfo=timezone.utc))
     except CroniterBadDateError:
         return f'"{expression}" never fires: no such day comes'
     except (CroniterError, KeyError, IndexError, TypeError, ValueError) as e:
@@ -98,9 +84,10 @@ def cron_problem(expression: str) -> Optional[str]:
 
 
 class _Firings:
-    """The local times at which one expression fires. Those after ``low``, up to ``high``, are known and kept.
+    """The local times at which one expression fires.
 
-    croniter takes some 40 microseconds to find one; a search asks for the same few again and again.
+    croniter takes some 50 microseconds to find one, and a search asks for the same few again and again: the gaps
+    between neighbours are kept, and what repeats by the day or by the week is asked for in one week only.
     """
 
     def __init__(self, expression: str) -> None:
@@ -108,30 +95,29 @@ class _Firings:
         from croniter import croniter
 
         self._cron = croniter(expression)
-        self._known: List[datetime] = []
-        self._low = self._high = datetime.min  # noqa: DTZ901 - local time without zone
+        self._period = repeats_after(expression)
+        self._gaps: List[Tuple[datetime, datetime]] = []
 
-    def after(self, local: datetime) -> datetime:
-        """Return the first firing strictly after a local time."""
-        local = local.replace(second=0, microsecond=0)
-        if not self._low <= local <= self._high or len(self._known) > _MOST_KNOWN:
-            self._known, self._low, self._high = [], local, local
-        place = bisect_right(self._known, local)
-        if place == len(self._known):
-            self._high = self._cron.get_next(datetime, self._high)
-            self._known.append(self._high)
-        return self._known[place]
+    def gap_at(self, local: datetime) -> Tuple[datetime, datetime]:
+        """Return the last firing at or before a local time, and the first after it."""
+        if self._period is None:
+            return self._find_gap(local.replace(second=0, microsecond=0))
+        moved = (local - _SOME_MONDAY) // self._period * self._period
+        last, following = self._find_gap((local - moved).replace(second=0, microsecond=0))
+        return last + moved, following + moved
 
-    def before(self, local: datetime) -> datetime:
-        """Return the last firing strictly before a local time that is a whole minute."""
-        if not self._low <= local - _MINUTE <= self._high or len(self._known) > _MOST_KNOWN:
-            self._known, self._low, self._high = [], local - _MINUTE, local - _MINUTE
-        place = bisect_left(self._known, local)
-        if place == 0:
-            self._known.insert(0, self._cron.get_prev(datetime, self._low + _MINUTE))
-            self._low = self._known[0] - _MINUTE
-            place = 1
-        return self._known[place - 1]
+    def _find_gap(self, minute: datetime) -> Tuple[datetime, datetime]:
+        place = bisect_right(self._gaps, (minute, _END_OF_TIME))
+        known = self._gaps[place - 1] if place else None
+        if known is not None and minute < known[1]:
+            return known
+        is_firing = known is not None and minute == known[1]
+        last = minute if is_firing else self._cron.get_prev(datetime, minute + _MINUTE)
+        gap = (last, self._cron.get_next(datetime, minute))
+        if len(self._gaps) >= _MOST_GAPS:
+            self._gaps.clear()
+        insort(self._gaps, gap)
+        return gap
 
 
 @lru_cache(maxsize=4096)
@@ -139,284 +125,249 @@ def _firings(expression: str) -> _Firings:
     return _Firings(expression)
 
 
-def _events_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Iterator[Event]:
-    """Yield the events strictly after ``at``, oldest first, leaving out local dates in ``skipped``."""
+@lru_cache(maxsize=16384)
+def _event_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
+    """Return the first instant after ``at`` at which an expression fires, leaving out local dates in ``skipped``."""
     horizon, firings = at + TEN_YEARS, _firings(expression)
-    seen, stretch, offset = at, at, offset_at(zone, at)
-    local = firings.after(local_at(zone, at))
-    while seen <= horizon:
-        event = Event(max(_utc(local - offset), stretch), local)
-        change = first_change(zone, seen, min(event.at, horizon))
+    begin, offset = at, offset_at(zone, at)
+    local = firings.gap_at(local_at(zone, at))[1]
+    while begin <= horizon:
+        fires = max(_utc(local - offset), begin)
+        change = first_change(zone, begin, min(fires, horizon))
         if change is not None:
-            seen, stretch, offset = change.at, change.at, change.after
-            local = firings.after(change.first_local - _MINUTE)
-            continue
-        seen = event.at
-        if seen > horizon:
-            return
-        if local.date() in skipped:
-            local = firings.after(_midnight(local.date() + timedelta(days=1)) - _MINUTE)
+            begin, offset = change.at, change.after
+            local = firings.gap_at(change.first_local - _MINUTE)[1]
+        elif local.date() in skipped:
+            begin, local = fires, firings.gap_at(_midnight(local) + _DAY - _MINUTE)[1]
         else:
-            yield event
-            local = firings.after(local)
+            return fires if fires <= horizon else None
+    return None
 
 
-def _events_until(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Iterator[Event]:
-    """Yield the events at or before ``at``, newest first, leaving out local dates in ``skipped``."""
+@lru_cache(maxsize=16384)
+def _newest_event(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
+    """Return the newest event of an expression at or before ``at``, leaving out local dates in ``skipped``."""
     horizon, firings = at - TEN_YEARS, _firings(expression)
-    seen, offset = at, offset_at(zone, at)
-    local = firings.before(local_at(zone, at).replace(second=0, microsecond=0) + _MINUTE)
-    while seen >= horizon:
-        event = Event(_utc(local - offset), local)
-        change = last_change(zone, max(event.at, horizon) - _INSTANT, seen)
+    end, offset = at, offset_at(zone, at)
+    local = firings.gap_at(local_at(zone, at))[0]
+    while end >= horizon:
+        fired = _utc(local - offset)
+        change = last_change(zone, max(fired, horizon) - INSTANT, end)
         if change is not None and local < change.first_local:
-            seen, offset = change.at - _INSTANT, change.before
-            local = firings.before((change.at + change.before).replace(tzinfo=None))
+            end, offset = change.at - INSTANT, change.before
+            local = firings.gap_at(local_at(zone, end))[0]
             continue
         if change is not None:
-            event = Event(max(event.at, change.at), local)
-        seen = event.at
-        if seen < horizon:
-            return
-        if local.date() in skipped:
-            local = firings.before(_midnight(local.date()))
-        else:
-            yield event
-            local = firings.before(local)
+            fired = max(fired, change.at)
+        if local.date() not in skipped:
+            return Event(fired, local) if fired >= horizon else None
+        end, local = fired, firings.gap_at(_midnight(local) - _MINUTE)[0]
+    return None
 
 
-@lru_cache(maxsize=65536)
-def _newest(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
-    return next(_events_until(expression, zone, skipped, at), None)
+class _Side(NamedTuple):
+    """The starts, or the stops, of windows."""
+
+    expressions: Tuple[str, ...]
+    zone: ZoneInfo
+    skipped: FrozenSet[date]
+
+    def newest(self, at: datetime) -> Optional[Event]:
+        """Return the newest event at or before ``at``."""
+        events = (_newest_event(expression, self.zone, self.skipped, at) for expression in self.expressions)
+        return max((event for event in events if event is not None), default=None)
+
+    def after(self, at: datetime) -> Optional[datetime]:
+        """Return the instant of the first event after ``at``."""
+        return earliest(_event_after(expression, self.zone, self.skipped, at) for expression in self.expressions)
 
 
-@lru_cache(maxsize=65536)
-def _is_running(window: Window, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> bool:
-    """Whether a two-sided window asks for running: its newest start is not before its newest stop."""
-    start = _newest(_expression(window.start), zone, skipped, at)
-    if start is None:
-        return False
-    stop = _newest(_expression(window.stop), zone, _NO_DATES, at)
-    return stop is None or start >= stop
+class _WindowLine(Line):
+    """What windows ask for whose starts and stops count together: one two-sided window, or all one-sided ones.
 
-
-class _Span:
-    """An explored stretch of instants, ``low`` and ``high`` included, in which a line has one value.
-
-    ``since`` and ``until`` are the changes that bound it, None while they are not known.
+    Running if the newest start is not before the newest stop.
     """
 
-    __slots__ = ("high", "low", "since", "state", "until")
-
-    def __init__(self, at: datetime, state: State) -> None:
-        self.state = state
-        self.low = self.high = at
-        self.since: Optional[datetime] = None
-        self.until: Optional[datetime] = None
-
-
-class _Line:
-    """A state for every instant, constant between changes; remembers the stretch that it was last asked about.
-
-    A subclass says what the state is at an instant, and at which instants it may change.
-    """
-
-    _span: Optional[_Span] = None
+    def __init__(self, windows: Tuple[Window, ...], zone: ZoneInfo, skipped: FrozenSet[date]) -> None:
+        self.starts = _Side(tuple(window.start for window in windows if window.start), zone, skipped)
+        self.stops = _Side(tuple(window.stop for window in windows if window.stop), zone, _NO_DATES)
+        super().__init__(zone)
 
     def find_state(self, at: datetime) -> State:
-        """Work out the state at an instant."""
-        raise NotImplementedError
+        start, stop = self.starts.newest(at), self.stops.newest(at)
+        return State.RUNNING if start is not None and (stop is None or start >= stop) else State.STOPPED
 
-    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
-        """Yield, oldest first, at least the instants after ``at`` up to the first at which the state changes.
+    def next_candidate(self, at: datetime) -> Optional[datetime]:
+        return (self.stops if self.find_state(at) is State.RUNNING else self.starts).after(at)
 
-        Nothing after ``horizon`` is asked for.
-        """
-        raise NotImplementedError
+    def last_candidate(self, at: datetime) -> Optional[datetime]:
+        """Go back to an event that left the other state; the first event after it began this one."""
+        state = self.find_state(at)
+        begins, ends = (self.starts, self.stops) if state is State.RUNNING else (self.stops, self.starts)
+        event = ends.newest(at)
+        if event is None:
+            return None
+        return event.at if self.find_state(event.at) is state else begins.after(event.at)
 
-    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
-        """Yield, newest first, at least the instants up to ``at`` back to the last at which the state changed.
+    @cached_property
+    def irregular(self) -> Sequence[datetime]:
+        return _date_flips(self.zone, self.starts.skipped)
 
-        Nothing before ``horizon`` is asked for.
-        """
-        raise NotImplementedError
+    @cached_property
+    def settling(self) -> Optional[timedelta]:
+        period = _longest(map(repeats_after, self.starts.expressions + self.stops.expressions))
+        return None if period is None else 2 * period
 
-    def state_at(self, at: datetime) -> State:
-        """Return the state at an instant."""
-        return self._span_at(at).state
+    def newest_event(self, at: datetime) -> Optional[Event]:
+        """Return the newest event of either side."""
+        return max((e for e in (self.starts.newest(at), self.stops.newest(at)) if e is not None), default=None)
 
-    def until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the first instant after ``at``, up to ``horizon``, at which the state differs."""
-        span = self._span_at(at)
-        if span.until is None and span.high < horizon:
-            for changed in islice(self.candidates_after(span.high, horizon), _MOST_CHANGES):
-                if changed > horizon:
-                    break
-                if self.find_state(changed) is not span.state:
-                    span.until = changed
-                    break
-            span.high = span.until - _INSTANT if span.until else horizon
-        return span.until if span.until and span.until <= horizon else None
-
-    def since(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the newest instant at or before ``at``, back to ``horizon``, just before which the state differed."""
-        span = self._span_at(at)
-        if span.since is None and span.low > horizon:
-            for changed in islice(self.candidates_until(span.low, horizon), _MOST_CHANGES):
-                if changed < horizon:
-                    break
-                if self.find_state(changed - _INSTANT) is not span.state:
-                    span.since = changed
-                    break
-            span.low = span.since or horizon
-        return span.since if span.since and span.since >= horizon else None
-
-    def _span_at(self, at: datetime) -> _Span:
-        span = self._span
-        if span is None or not span.low <= at <= span.high:
-            found = _Span(at, self.find_state(at))
-            if span is not None and at == span.until:
-                found.since = at
-            elif span is not None and span.since and at == span.since - _INSTANT:
-                found.until = span.since
-            self._span = span = found
-        return span
-
-
-class _WindowLine(_Line):
-    """What one two-sided window asks for."""
-
-    def __init__(self, window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> None:
-        self._window, self._zone, self._skipped = window, zone, skipped
-
-    def find_state(self, at: datetime) -> State:
-        return State.RUNNING if _is_running(self._window, self._zone, self._skipped, at) else State.STOPPED
-
-    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:  # noqa: ARG002 - it is lazy
-        return (event.at for event in self._events(_events_after, at))
-
-    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
-        # Back to an event that left the window in the other state; what followed it is where this one began.
-        for event in self._events(_events_until, at):
-            if self.find_state(event.at) is not self.state_at(at):
-                following = _WindowLine(self._window, self._zone, self._skipped).until(event.at, at)
-                if following:
-                    yield following
-                return
-            if event.at < horizon:
-                return
-
-    def _events(self, search: _Search, at: datetime) -> Iterator[Event]:
-        """Search the events that can end the state at an instant."""
-        if self.state_at(at) is State.RUNNING:
-            return search(_expression(self._window.stop), self._zone, _NO_DATES, at)
-        return search(_expression(self._window.start), self._zone, self._skipped, at)
+    def event_after(self, at: datetime) -> Optional[datetime]:
+        """Return the instant of the first event after ``at`` of either side."""
+        return earliest((self.starts.after(at), self.stops.after(at)))
 
 
 @lru_cache(maxsize=4096)
 def _window_line(window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> _WindowLine:
-    return _WindowLine(window, zone, skipped)
+    return _WindowLine((window,), zone, skipped)
 
 
-class _Timeline(_Line):
-    """One timing, ready to be asked: overrides, excluded dates and windows, without ``enforce``."""
+class _Schedule(Line):
+    """A line that can say which rule asks for its state, and why."""
 
-    def __init__(self, timing: Timing) -> None:
-        self.timing = timing
-        self.zone = ZoneInfo(timing.timezone)
-        self.skipped: FrozenSet[date] = _NO_DATES
-        self.forced: Optional[_Dates] = None
-        if timing.excluded_dates:
-            dates = frozenset(date.fromisoformat(d) for d in timing.excluded_dates)
-            if timing.on_excluded_dates is OnExcludedDates.NO_START:
-                self.skipped = dates
-            else:
-                self.forced = _Dates(dates, self.zone)
-        self._lines: List[_WindowLine] = []
-        if not timing.is_one_sided:
-            self._lines = [_window_line(window, self.zone, self.skipped) for window in timing.windows]
-        self._edges = sorted({edge for o in timing.overrides for edge in (o.start, o.end)})
+    _last: Optional[Tuple[datetime, Desired]] = None
 
-    def ask(self, at: datetime) -> Tuple[State, Rule]:
-        """Return the desired state and the rule that asks for it."""
-        timing = self.timing
-        if timing.overrides:
-            index = self._override_at(at)
-            if index is not None:
-                return timing.overrides[index].state, Rule("override", index)
-        if self.forced is not None and self.forced.contain(at):
-            return State(timing.on_excluded_dates.value), Rule("excluded_date")
-        if timing.state is not None:
-            return timing.state, Rule("state")
-        if timing.is_one_sided:
-            newest = self.newest_event(at)
-            return (newest[1], newest[2]) if newest else (State.UNMANAGED, Rule("window", 0))
-        for number, line in enumerate(self._lines):
-            if line.state_at(at) is State.RUNNING:
-                return State.RUNNING, Rule("window", number)
-        return State.STOPPED, Rule("window", 0)
+    def ask(self, at: datetime) -> Tuple[State, str]:
+        """Return the state and the kind of the rule that asks for it."""
+        raise NotImplementedError
+
+    def position(self, at: datetime, state: State, kind: str) -> Optional[int]:
+        """Return which of the rules of a kind asks for the state, None if there is but one."""
+        raise NotImplementedError
+
+    def cause(self, at: datetime, state: State, kind: str, position: Optional[int]) -> str:
+        """Say in words what asks for the state."""
+        raise NotImplementedError
 
     def find_state(self, at: datetime) -> State:
         return self.ask(at)[0]
 
-    def candidates_after(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
-        while at <= horizon:
-            at = min((c for c in self.changes_after(at, horizon) if c is not None), default=_NEVER)
-            yield at
+    def desired(self, at: datetime) -> Desired:
+        """Return everything about an instant. A run asks the same of every cluster that shares the timing."""
+        if self._last is None or self._last[0] != at:
+            self._last = (at, self._desired(at))
+        return self._last[1]
 
-    def candidates_until(self, at: datetime, horizon: datetime) -> Iterator[datetime]:
-        while at >= horizon:
-            at = max((c for c in self.changes_until(at, horizon) if c is not None), default=_LONG_AGO)
-            yield at
-            at -= _INSTANT if at > _LONG_AGO else timedelta()
+    def _desired(self, at: datetime) -> Desired:
+        state, kind = self.ask(at)
+        position = self.position(at, state, kind)
+        span = self.span_at(at)
+        since = span.since if span.since and at - span.since <= TEN_YEARS else None
+        until = span.until if span.until and span.until - at <= TEN_YEARS else None
+        end = f", until {describe_moment(self.zone, until, at)}" if until else ""
+        return Desired(state, self.cause(at, state, kind, position) + end, Rule(kind, position), since, until)
 
-    def changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield, for each part of the timing, the first instant after ``at`` at which it can change the state."""
-        yield from self._edges[bisect_right(self._edges, at) :][:1]
-        if self.forced is not None:
-            yield self.forced.flip_after(at, horizon)
-        yield from self.window_changes_after(at, horizon)
 
-    def window_changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield the same for the windows."""
-        for line in self._lines:
-            yield line.until(at, horizon)
-        for window in self.timing.windows if self.timing.is_one_sided else ():
-            event = next(self._events(window, _events_after, at), None)
-            yield event and event.at
+class _Timeline(_Schedule):
+    """Overrides, excluded dates and windows or a constant state, without ``enforce``."""
 
-    def changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield, for each part of the timing, the newest instant at or before ``at`` at which it could."""
-        yield from self._edges[: bisect_right(self._edges, at)][-1:]
-        if self.forced is not None:
-            yield self.forced.flip_until(at, horizon)
-        yield from self.window_changes_until(at, horizon)
+    skipped = forced = _NO_DATES
+    edges: Sequence[datetime] = ()
+    """When overrides begin and end."""
+    flips: Sequence[datetime] = ()
+    """When the clocks move into or out of a forced date."""
 
-    def window_changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield the same for the windows."""
-        for line in self._lines:
-            yield line.since(at, horizon)
-        for window in self.timing.windows if self.timing.is_one_sided else ():
-            event = next(self._events(window, _events_until, at), None)
-            yield event and event.at
+    def __init__(self, timing: Timing) -> None:
+        super().__init__(ZoneInfo(timing.timezone))
+        self.timing = timing
+        if timing.excluded_dates:
+            dates = _read_dates(tuple(timing.excluded_dates))
+            if timing.on_excluded_dates is OnExcludedDates.NO_START:
+                self.skipped = dates
+            else:
+                self.forced = dates
+                self.flips = _date_flips(self.zone, dates)
+        if timing.overrides:
+            self.edges = sorted({edge for o in timing.overrides for edge in (o.start, o.end)})
+        if timing.is_one_sided:
+            self.lines = [_WindowLine(timing.windows, self.zone, self.skipped)]
+        else:
+            self.lines = [_window_line(window, self.zone, self.skipped) for window in timing.windows]
 
-    def newest_event(self, at: datetime) -> Optional[Tuple[Event, State, Rule]]:
-        """Return the newest event of one-sided windows; of a start and a stop at one local time, the start."""
-        found: List[Tuple[Event, bool, int]] = []
-        for number, window in enumerate(self.timing.windows):
-            event = next(self._events(window, _events_until, at), None)
-            if event:
-                found.append((event, window.stop is None, -number))
-        if not found:
+    def ask(self, at: datetime) -> Tuple[State, str]:
+        exception = self._exception_at(at)
+        if exception is not None:
+            return exception
+        for line in self.lines:
+            if line.state_at(at) is State.RUNNING:
+                return State.RUNNING, "window"
+        return State.STOPPED, "window"
+
+    def _exception_at(self, at: datetime) -> Optional[Tuple[State, str]]:
+        """Return what decides before any window is asked, None if nothing does."""
+        timing = self.timing
+        if self.edges:
+            index = self._override_at(at)
+            if index is not None:
+                return timing.overrides[index].state, "override"
+        if self.forced and local_at(self.zone, at).date() in self.forced:
+            return State(timing.on_excluded_dates.value), "excluded_date"
+        return None if timing.state is None else (timing.state, "state")
+
+    def next_candidate(self, at: datetime) -> Optional[datetime]:
+        if self._exception_at(at) is None:
+            windows = self._windows_until(at)
+            return earliest((windows, first_after(self.edges, at), first_after(self.flips, at)))
+        return earliest((first_after(self.edges, at), first_after(self.flips, at)))
+
+    def last_candidate(self, at: datetime) -> Optional[datetime]:
+        if self._exception_at(at) is None:
+            windows = self._windows_since(at)
+            return latest((windows, last_until(self.edges, at), last_until(self.flips, at)))
+        return latest((last_until(self.edges, at), last_until(self.flips, at)))
+
+    def _windows_until(self, at: datetime) -> Optional[datetime]:
+        """Return the last end of the windows that run, the next beginning of any if none does."""
+        spans = [line.span_at(at) for line in self.lines]
+        ends = [span.until for span in spans if span.state is State.RUNNING]
+        if ends:
+            return None if None in ends else latest(ends)
+        return earliest(span.until for span in spans)
+
+    def _windows_since(self, at: datetime) -> Optional[datetime]:
+        """Return the first beginning of the windows that run, the newest end of any if none does."""
+        spans = [line.span_at(at) for line in self.lines]
+        begins = [span.since for span in spans if span.state is State.RUNNING]
+        if begins:
+            return None if None in begins else earliest(begins)
+        return latest(span.since for span in spans)
+
+    @cached_property
+    def irregular(self) -> Sequence[datetime]:
+        return sorted({*self.edges, *self.flips, *_date_flips(self.zone, self.skipped)})
+
+    @cached_property
+    def settling(self) -> Optional[timedelta]:
+        return _longest(line.settling for line in self.lines)
+
+    def position(self, at: datetime, state: State, kind: str) -> Optional[int]:
+        if kind == "override":
+            return self._override_at(at)
+        if kind != "window":
             return None
-        event, is_start, number = max(found)
-        return event, State.RUNNING if is_start else State.STOPPED, Rule("window", -number)
+        if self.timing.is_one_sided:
+            return self._newest_position(at, state)
+        runs = (number for number, line in enumerate(self.lines) if line.state_at(at) is State.RUNNING)
+        return next(runs, 0)
 
-    def desired(self, at: datetime, within: timedelta) -> Desired:
-        """Return the desired state with its neighbouring transitions and the reason in words."""
-        state, rule = self.ask(at)
-        until = self.until(at, at + within)
-        return Desired(state, self._reason(at, state, rule, until), rule, self.since(at, at - within), until)
+    def _newest_position(self, at: datetime, state: State) -> int:
+        """Return the lowest index of a one-sided window that has the newest event."""
+        newest = self.lines[0].newest_event(at)
+        for number, window in enumerate(self.timing.windows):
+            line = _window_line(window, self.zone, self.skipped)
+            if (window.stop is None) is (state is State.RUNNING) and line.newest_event(at) == newest:
+                return number
+        return 0
 
     def _override_at(self, at: datetime) -> Optional[int]:
         """Return the index of the last listed override that is active."""
@@ -424,30 +375,16 @@ class _Timeline(_Line):
         active = (i for i in reversed(range(len(overrides))) if overrides[i].start <= at < overrides[i].end)
         return next(active, None)
 
-    def _events(self, window: Window, search: _Search, at: datetime) -> Iterator[Event]:
-        """Search the events of a one-sided window."""
-        if window.start is None:
-            return search(_expression(window.stop), self.zone, _NO_DATES, at)
-        return search(window.start, self.zone, self.skipped, at)
-
-    def _reason(self, at: datetime, state: State, rule: Rule, until: Optional[datetime]) -> str:
-        return f"{self._cause(at, state, rule)}{self._until_text(at, until)}"
-
-    def _until_text(self, at: datetime, until: Optional[datetime]) -> str:
-        return f", until {describe_moment(self.zone, until, at)}" if until else ""
-
-    def _cause(self, at: datetime, state: State, rule: Rule) -> str:
-        """Say what asked for the state."""
+    def cause(self, at: datetime, state: State, kind: str, position: Optional[int]) -> str:
         timing = self.timing
-        if rule.kind == "override" and rule.position is not None:
-            override = timing.overrides[rule.position]
-            name = f' "{override.reason}"' if override.reason else ""
-            return f"override{name}"
-        if rule.kind == "excluded_date":
+        if kind == "override" and position is not None:
+            reason = timing.overrides[position].reason
+            return f'override "{reason}"' if reason else "override"
+        if kind == "excluded_date":
             return self._excluded_text(local_at(self.zone, at).date())
-        if rule.kind == "state":
+        if kind == "state":
             return f"state: {state.value}"
-        number = rule.position or 0
+        number = position or 0
         window = f"window {number + 1} ({describe_window(timing.windows[number], timing.timezone)})"
         if timing.is_one_sided or state is State.RUNNING:
             return window
@@ -459,9 +396,10 @@ class _Timeline(_Line):
     def _skipped_start(self, at: datetime) -> Optional[date]:
         """Return the excluded date of a start without which the cluster is stopped at ``at``, if there is one."""
         for window in self.timing.windows if self.skipped else ():
-            if _is_running(window, self.zone, _NO_DATES, at):
-                start = _newest(_expression(window.start), self.zone, _NO_DATES, at)
-                return start.local.date() if start else None
+            line = _window_line(window, self.zone, _NO_DATES)
+            start = line.starts.newest(at)
+            if start is not None and line.find_state(at) is State.RUNNING:
+                return start.local.date()
         return None
 
     def _excluded_text(self, day: date) -> str:
@@ -469,145 +407,112 @@ class _Timeline(_Line):
         return f"excluded date {day}{f' ({name})' if name else ''}"
 
 
-class _Enforced(_Timeline):
-    """A timing that insists only for a while after its clock; then the cluster is unmanaged."""
+class _Enforced(_Schedule):
+    """A timeline that insists only for a while after its clock; then the cluster is unmanaged."""
 
     def __init__(self, timing: Timing, enforce: timedelta) -> None:
-        super().__init__(timing)
+        self.always = always = _Timeline(timing)
+        super().__init__(always.zone)
         self.enforce = enforce
-        self.always = _Timeline(timing)
+        self.events = always.lines[0] if timing.is_one_sided else None
+        forced_ends = [flip for flip in always.flips if local_at(self.zone, flip).date() not in always.forced]
+        self.ends = sorted([*forced_ends, *(o.end for o in timing.overrides)])
 
-    def ask(self, at: datetime) -> Tuple[State, Rule]:
-        """Return what the schedule asks for, or unmanaged once ``enforce`` has passed since the clock."""
-        state, rule = self.always.ask(at)
-        if rule.kind == "window":
-            clock = self.clock(at, at - self.enforce)
+    def ask(self, at: datetime) -> Tuple[State, str]:
+        state, kind = self.always.ask(at)
+        if kind == "window":
+            clock = self.clock(at)
             if clock is None or at >= clock + self.enforce:
-                return State.UNMANAGED, Rule("enforce")
-        return state, rule
+                return State.UNMANAGED, "enforce"
+        return state, kind
 
-    def clock(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the instant from which ``enforce`` counts at ``at``, looking back to ``horizon``."""
-        if not self.timing.is_one_sided:
-            return self.always.since(at, horizon)
-        newest = self.newest_event(at)
-        ends = [o.end for o in self.timing.overrides if o.end <= at]
-        if newest:
-            ends.append(newest[0].at)
-        forced_end = self.forced and self.forced.end_until(at, horizon)
-        if forced_end:
-            ends.append(forced_end)
-        return max(ends, default=None)
+    def clock(self, at: datetime) -> Optional[datetime]:
+        """Return the instant from which ``enforce`` counts at ``at``: a transition, or what one-sided windows heed."""
+        if self.events is None:
+            return self.always.span_at(at).since
+        newest = self.events.newest_event(at)
+        return None if newest is None else latest((newest.at, last_until(self.ends, at)))
 
-    def window_changes_after(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield what starts the clock and what ends it: transitions, or the events of one-sided windows."""
-        if self.timing.is_one_sided:
-            yield from super().window_changes_after(at, horizon)
-        else:
-            yield self.always.until(at, horizon)
-        clock = self.clock(at, at - self.enforce)
-        if clock and clock + self.enforce > at:
-            yield clock + self.enforce
+    def next_candidate(self, at: datetime) -> Optional[datetime]:
+        kind = self.ask(at)[1]
+        candidates = [self.always.next_candidate(at)]
+        clock = self.clock(at)
+        if kind == "window" and clock is not None:
+            candidates.append(clock + self.enforce)
+        if kind == "enforce" and self.events is not None:
+            candidates.append(self.events.event_after(at))
+        return earliest(candidates)
 
-    def window_changes_until(self, at: datetime, horizon: datetime) -> Iterator[Optional[datetime]]:
-        """Yield the same, backwards."""
-        if self.timing.is_one_sided:
-            yield from super().window_changes_until(at, horizon)
-        else:
-            yield self.always.since(at, horizon)
-        clock = self.clock(at, horizon - self.enforce)
-        if clock and clock + self.enforce <= at:
-            yield clock + self.enforce
+    def last_candidate(self, at: datetime) -> Optional[datetime]:
+        kind = self.ask(at)[1]
+        candidates = [self.always.last_candidate(at)]
+        clock = self.clock(at)
+        if kind == "enforce" and clock is not None:
+            candidates.append(clock + self.enforce)
+        if kind == "window" and self.events is not None and clock is not None:
+            # Events that follow one another within `enforce` keep it up; the first within reach of the newest.
+            candidates.append(earliest((self.events.event_after(clock - self.enforce - INSTANT), clock)))
+        return latest(candidates)
 
-    def _cause(self, at: datetime, state: State, rule: Rule) -> str:
-        if rule.kind != "enforce":
-            return super()._cause(at, state, rule)
+    @cached_property
+    def irregular(self) -> Sequence[datetime]:
+        return self.always.irregular
+
+    @cached_property
+    def settling(self) -> Optional[timedelta]:
+        settling = self.always.settling
+        return None if settling is None else 2 * settling + self.enforce
+
+    def position(self, at: datetime, state: State, kind: str) -> Optional[int]:
+        return None if kind == "enforce" else self.always.position(at, state, kind)
+
+    def cause(self, at: datetime, state: State, kind: str, position: Optional[int]) -> str:
+        if kind != "enforce":
+            return self.always.cause(at, state, kind, position)
         passed = describe_duration(int(self.enforce.total_seconds()))
-        clock = self.clock(at, at - TEN_YEARS)
+        clock = self.clock(at)
         if clock is None:
             return f"hands off: no transition to insist on for {passed}"
-        verb = "start" if self.always.state_at(at) is State.RUNNING else "stop"
+        verb = "start" if self.always.find_state(at) is State.RUNNING else "stop"
         return f"hands off: {passed} after the {verb} of {describe_moment(self.zone, clock, at)}"
 
 
-class _Dates:
-    """Local dates of a zone as spans of instants."""
-
-    def __init__(self, dates: FrozenSet[date], zone: ZoneInfo) -> None:
-        self._dates, self._zone = dates, zone
-        day = timedelta(days=1)
-        edges = {d for d in dates if d - day not in dates} | {d + day for d in dates if d + day not in dates}
-        self._edges = sorted(edges)
-
-    def contain(self, at: datetime) -> bool:
-        """Whether the clocks show one of the dates at an instant."""
-        return local_at(self._zone, at).date() in self._dates
-
-    def flip_after(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the first instant after ``at``, up to ``horizon``, that moves into or out of the dates."""
-        while at <= horizon:
-            local = local_at(self._zone, at)
-            place = bisect_right(self._edges, local.date())
-            edge = horizon + _INSTANT
-            if place < len(self._edges):
-                edge = min(edge, at + (_midnight(self._edges[place]) - local))
-            change = first_change(self._zone, at, edge)
-            if change is None:
-                return edge if edge <= horizon else None
-            if self.contain(change.at) != self.contain(at):
-                return change.at
-            at = change.at
-        return None
-
-    def flip_until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the newest instant up to ``at``, back to ``horizon``, that moved into or out of the dates."""
-        while at >= horizon:
-            local = local_at(self._zone, at)
-            place = bisect_right(self._edges, local.date()) - 1
-            edge = horizon - _INSTANT
-            if place >= 0:
-                edge = max(edge, at - (local - _midnight(self._edges[place])))
-            change = last_change(self._zone, edge - _INSTANT, at)
-            before = change.at - _INSTANT if change else edge
-            if change is None or self.contain(before) != self.contain(at):
-                found = change.at if change else edge
-                return found if found >= horizon else None
-            at = before
-        return None
-
-    def end_until(self, at: datetime, horizon: datetime) -> Optional[datetime]:
-        """Return the newest instant up to ``at``, back to ``horizon``, at which the clocks moved out of the dates."""
-        flip = self.flip_until(at, horizon)
-        if flip is not None and self.contain(flip):
-            flip = self.flip_until(flip - _INSTANT, horizon)
-        return flip
+_schedules: Dict[int, _Schedule] = {}
 
 
-_timelines: Dict[int, _Timeline] = {}
-
-
-def _timeline(timing: Timing) -> _Timeline:
-    """Return the timeline of a timing object, made once; it keeps the object, so the key stays the object's own."""
-    found = _timelines.get(id(timing))
+def _schedule(timing: Timing) -> _Schedule:
+    """Return the line of a timing object, made once; it keeps the object, so the key stays the object's own."""
+    found = _schedules.get(id(timing))
     if found is None:
-        if len(_timelines) > _MOST_TIMELINES:
-            _timelines.clear()
+        if len(_schedules) >= _MOST_SCHEDULES:
+            _schedules.clear()
         if timing.enforce_s is None or timing.state is not None:
             found = _Timeline(timing)
         else:
             found = _Enforced(timing, timedelta(seconds=timing.enforce_s))
-        _timelines[id(timing)] = found
+        _schedules[id(timing)] = found
     return found
+
+
+@lru_cache(maxsize=1024)
+def _read_dates(days: Tuple[str, ...]) -> FrozenSet[date]:
+    return frozenset(map(date.fromisoformat, days))
+
+
+@lru_cache(maxsize=1024)
+def _date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
+    return date_flips(zone, dates)
+
+
+def _longest(durations: Iterable[Optional[timedelta]]) -> Optional[timedelta]:
+    """Return the longest of the durations, None if one of them is not known, or if there are none."""
+    known = list(durations)
+    return None if None in known else max((duration for duration in known if duration), default=None)
 
 
 def _utc(local: datetime) -> datetime:
     return local.replace(tzinfo=timezone.utc)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time())
-
-
-def _expression(expression: Optional[str]) -> str:
-    assert expression is not None  # noqa: S101 - asked only of the side that a window has
-    return expression
+def _midnight(local: datetime) -> datetime:
+    return local.replace(hour=0, minute=0)

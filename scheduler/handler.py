@@ -12,11 +12,11 @@ import os
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from scheduler.cloud import Cloud, Connect
-from scheduler.config import load_config
-from scheduler.document import suggest
+from scheduler.cloud.regions import known_endpoint
+from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.model import EVERY_CLUSTER, Cluster, Schedules, State, Timing
@@ -29,8 +29,10 @@ _KEYS = ("action", "clusters", "dry_run", "at")
 _MARGIN_S = 2.0
 """Left at the end of a run for its result, before the platform would kill it."""
 _OLDEST = timedelta(minutes=10)
-_MOST_ERROR_TEXT = 4000
-_MOST_LOG_TEXT = 60_000
+_MOST_ERROR_BYTES = 4000
+_MOST_LOG_BYTES = 60_000
+_MOST_LOG_TEXT = 1500
+"""Of a line that would be too long, every text is cut to this many characters and every list to its length."""
 
 
 class RunFailedError(SchedulerError):
@@ -87,7 +89,7 @@ def handle(
         lines = [{"event": "run", "status": "error", "message": str(e)}]
     _log(context, lines, level)
     if is_timer and result["status"] == "error":
-        raise RunFailedError(result["message"][:_MOST_ERROR_TEXT])
+        raise RunFailedError(result["message"].encode(errors="replace")[:_MOST_ERROR_BYTES].decode(errors="ignore"))
     return result
 
 
@@ -101,10 +103,10 @@ def read_event(event: object) -> Request:
         return Request(fired=str(event.get("time")))
     unknown = next((str(key) for key in event if key not in _KEYS), None)
     if unknown is not None:
-        raise InputError(f'event: unknown key "{unknown}": {suggest(unknown, _KEYS)}')
+        raise InputError(f'event: unknown key "{unknown}": {_suggest(unknown, _KEYS)}')
     action, dry_run, at = event.get("action", "converge"), event.get("dry_run", False), event.get("at")
     if action not in _ACTIONS:
-        raise InputError(f'event.action: "{action}" is not known: {suggest(str(action), _ACTIONS)}')
+        raise InputError(f'event.action: "{action}" is not known: {_suggest(str(action), _ACTIONS)}')
     if not isinstance(dry_run, bool):
         raise InputError(f"event.dry_run: {dry_run!r} is not a boolean: write true or false")
     if at is not None and action != "plan":
@@ -142,7 +144,7 @@ def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Sch
     known = [c.name for c in schedules.clusters]
     for name in wanted:
         if name not in known:
-            raise InputError(f'no cluster "{name}" in the file: {suggest(name, known)}')
+            raise InputError(f'no cluster "{name}" in the file: {_suggest(name, known)}')
     return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in wanted))
 
 
@@ -162,13 +164,14 @@ def read_credentials(context: object, lookup: Callable[[str], Optional[str]]) ->
 def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
     """Do what a timer or a person asks of the schedules file."""
     request, settings = asked.request, asked.settings
-    schedules = select_clusters(load_config(asked.schedules_path), request.clusters)
+    schedules = select_clusters(_load(asked.schedules_path), request.clusters)
     schedules = place_clusters(schedules, settings.region, settings.project_id)
     notes = ""
     if request.action in ("start", "stop"):
         state = State.RUNNING if request.action == "start" else State.STOPPED
         notes = "".join(f"; {_undone(c, state, asked.now)}" for c in schedules.clusters)
-        schedules = schedules._replace(clusters=tuple(_forced(c, state) for c in schedules.clusters))
+        forced = tuple(_forced(c, state) for c in schedules.clusters)
+        schedules = schedules._replace(clusters=forced, calendars_end=None)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
     run = run_once(schedules, request.at or asked.now, asked.connect, dry_run=dry_run)
     result = run_json(run, request.action)
@@ -176,9 +179,21 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
     return result, list(log_lines(run, request.action))
 
 
+def _load(path: Path) -> Schedules:
+    """Return the schedules as they were compiled when packaged, or read the file if it is another by now."""
+    compiled = load_compiled(path)
+    if compiled is not None:
+        return compiled
+    from scheduler.config import load_config
+
+    return load_config(path)
+
+
 def _run_one_shot(asked: _Asked, one_shot: OneShot) -> Tuple[Json, List[Json]]:
     """Do the one action of the settings at once, without a schedules file."""
     action = "start" if one_shot.state is State.RUNNING else "stop"
+    if asked.request.clusters is not None:
+        raise InputError(f"event.clusters: setting action={action} acts on what setting clusterId names: leave it out")
     if asked.schedules_path.exists():
         raise InputError(
             f"setting action={action} and {asked.schedules_path.name} contradict each other, so nothing was done: "
@@ -212,9 +227,11 @@ def _check_age(fired: str, now: datetime) -> None:
     """Refuse the event of a timer that was delayed: its one action may be wrong by now; a schedule never is."""
     try:
         at = datetime.fromisoformat(fired.replace("Z", "+00:00"))
-    except ValueError as e:
-        raise InputError(f'the timer\'s event has no time that can be read: "{fired}"') from e
-    if at.tzinfo is None or now - at > _OLDEST:
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise InputError(f'the timer\'s event has no time that can be read: "{fired}"')
+    if now - at > _OLDEST:
         raise InputError(f"the timer's event is of {at.isoformat()}, over 10 minutes old: nothing was done")
 
 
@@ -244,13 +261,19 @@ def _lookup(context: object, environ: Mapping[str, str]) -> Callable[[str], Opti
 
     def lookup(key: str) -> Optional[str]:
         found = _ask(context, "getUserData", key)
-        if found is None:
-            found = environ.get(key)
-        if found is None and key == "projectId":
+        if not found:
+            found = environ.get(key, found)
+        if not found and key == "projectId":
             found = _ask(context, "getProjectID")
         return found
 
     return lookup
+
+
+def _suggest(word: str, known: Sequence[str]) -> str:
+    from scheduler.document import suggest
+
+    return suggest(word, known)
 
 
 def _ask(context: object, method: str, *arguments: str) -> Optional[str]:
@@ -269,7 +292,8 @@ def _connector(
         from scheduler.cloud.huawei import HuaweiCloud
 
         credentials = read_credentials(context, lookup)
-        return HuaweiCloud(credentials, region, project_id, endpoint=settings.endpoint, remaining_s=remaining_s)
+        endpoint = settings.endpoint or known_endpoint(region)
+        return HuaweiCloud(credentials, region, project_id, endpoint=endpoint, remaining_s=remaining_s)
 
     return connect
 
@@ -282,4 +306,20 @@ def _log(context: object, lines: Iterable[Json], level: str) -> None:
         kind = "ERROR" if line.get("error") or line.get("status") == "error" else "INFO"
         kind = "WARNING" if kind == "INFO" and line.get("warnings") else kind
         if LOG_LEVELS.index(kind) >= LOG_LEVELS.index(level):
-            getattr(logger, kind.lower())(json.dumps(line, ensure_ascii=False)[:_MOST_LOG_TEXT])
+            getattr(logger, kind.lower())(_write_line(line))
+
+
+def _write_line(line: Json) -> str:
+    """Write a line as JSON, short enough that the platform does not split it."""
+    text = json.dumps(line, ensure_ascii=False)
+    if len(text.encode(errors="replace")) <= _MOST_LOG_BYTES:
+        return text
+    return json.dumps(_shorten(line), ensure_ascii=False)
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shorten(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return {"count": len(value)}
+    return value[:_MOST_LOG_TEXT] if isinstance(value, str) else value

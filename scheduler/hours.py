@@ -6,7 +6,7 @@ from typing import Tuple
 from scheduler.model import Window
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_HOURS = re.compile(r"(\S+)\s+(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})")
+_HOURS = re.compile(r"(\S+)\s+([0-9]{1,2}:[0-9]{2})\s*-\s*([0-9]{1,2}:[0-9]{2})")
 _EXAMPLES = '"Mon-Fri 08:00-20:00", "Mon-Fri 22:00-06:00", "Sat,Sun 10:00-16:00" or "daily 09:00-18:00"'
 
 
@@ -25,7 +25,7 @@ def parse_hours(text: str) -> Window:
         raise ValueError(f'"{text}" begins and ends at the same time: for whole days write 00:00-24:00')
     next_day = stop < start or stop[0] == 24  # noqa: PLR2004
     stop_days = ",".join("-".join(_shift(d) for d in part.split("-")) for part in days.split(",")) if next_day else days
-    if days == "*" and (start, stop) == ((0, 0), (24, 0)):
+    if (start, stop) == ((0, 0), (24, 0)) and _is_whole_week(days):
         raise ValueError(f'"{text}" never ends: write `state: running` instead of windows')
     return Window(f"{start[1]} {start[0]} * * {days}", f"{stop[1]} {stop[0] % 24} * * {stop_days}")
 
@@ -45,6 +45,16 @@ def _parse_days(text: str) -> str:
         if len(part) == 2 and part[0] == part[1]:  # noqa: PLR2004
             raise ValueError(f'"{"-".join(part)}" begins and ends on the same day: write {part[0].title()}')
     return lowered
+
+
+def _is_whole_week(days: str) -> bool:
+    if days == "*":
+        return True
+    named = set()
+    for part in days.split(","):
+        first, last = (_DAYS.index(day) for day in (part.split("-")[0], part.split("-")[-1]))
+        named |= {(first + n) % 7 for n in range((last - first) % 7 + 1)}
+    return len(named) == len(_DAYS)
 
 
 def _parse_time(text: str, last_hour: int) -> Tuple[int, int]:

@@ -9,13 +9,15 @@ is plain arithmetic, so a zone is treated as a row of stretches, and a local tim
 Both directions of a search read the same stretches, so they cannot disagree.
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from typing import NamedTuple, Optional
+from typing import FrozenSet, List, NamedTuple, Optional, Set
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _STEP = timedelta(days=6)
 """No zone has changed its offset twice within this long since 1990, nor will by the rules known today (tzdata 2026)."""
+
+_INSTANT = timedelta(microseconds=1)
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
@@ -57,10 +59,10 @@ def local_at(zone: ZoneInfo, at: datetime) -> datetime:
 
 def last_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
     """Return the latest change of offset in ``(after, until]``."""
-    high = until
+    high, offset = until, offset_at(zone, until)
     while high > after:
         low = max(after, high - _STEP)
-        if offset_at(zone, low) != offset_at(zone, high):
+        if offset_at(zone, low) != offset:
             return _change_between(zone, low, high)
         high = low
     return None
@@ -68,10 +70,10 @@ def last_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Ch
 
 def first_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
     """Return the earliest change of offset in ``(after, until]``."""
-    low = after
+    low, offset = after, offset_at(zone, after)
     while low < until:
         high = min(until, low + _STEP)
-        if offset_at(zone, low) != offset_at(zone, high):
+        if offset_at(zone, high) != offset:
             return _change_between(zone, low, high)
         low = high
     return None
@@ -84,6 +86,26 @@ def instants_of(zone: ZoneInfo, local: datetime) -> "tuple[datetime, ...]":
         return (early,) if early == late else (early, late)
     change = last_change(zone, early, late)
     return (late if change is None else change.at,)
+
+
+def date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
+    """Return, oldest first, the instants at which the clocks move into or out of a set of local dates.
+
+    A date need not be one stretch of time: clocks put back over midnight leave it and enter it again.
+    """
+    turns = {turn for day in dates for edge in (day, day + timedelta(days=1)) for turn in _turns_of_day(zone, edge)}
+    return sorted(turn for turn in turns if _is_on(zone, dates, turn) != _is_on(zone, dates, turn - _INSTANT))
+
+
+def _turns_of_day(zone: ZoneInfo, day: date) -> Set[datetime]:
+    """Return the instants at which a local date can begin: at its midnights, or where clocks fall back behind one."""
+    midnights = instants_of(zone, datetime.combine(day, time()))
+    change = last_change(zone, midnights[0], midnights[-1])
+    return {*midnights, change.at} if change else {*midnights}
+
+
+def _is_on(zone: ZoneInfo, dates: FrozenSet[date], at: datetime) -> bool:
+    return local_at(zone, at).date() in dates
 
 
 @lru_cache(maxsize=1024)

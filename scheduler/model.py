@@ -5,7 +5,7 @@ and ``import dataclasses`` alone costs a third of what the whole cold start of a
 Instants are aware datetimes in UTC unless a name says ``local``; durations are whole seconds, ``_s``.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Mapping, NamedTuple, NewType, Optional, Tuple
 
@@ -111,11 +111,37 @@ class Limits(NamedTuple):
     max_stops_per_run: Optional[int] = None
 
 
+class Function(NamedTuple):
+    """The function that ``deploy`` makes: the section ``function``. ``settings`` are its user data."""
+
+    name: str = "cce-scheduler"
+    region: Optional[str] = None
+    project_id: Optional[str] = None
+    agency: Optional[str] = None
+    runtime: str = "Python3.10"
+    memory_mb: int = 256
+    timeout_s: int = 60
+    every_s: int = 300
+    settings: Mapping[str, str] = {}
+
+
+class CalendarsEnd(NamedTuple):
+    """The ``last`` local date for which public holidays are known, and the first instant ``at`` after it."""
+
+    last: date
+    at: datetime
+
+
 class Schedules(NamedTuple):
-    """A whole schedules file, checked."""
+    """A whole schedules file, checked.
+
+    ``calendars_end`` is the earliest one of the countries' calendars that enabled clusters exclude dates by.
+    """
 
     clusters: Tuple[Cluster, ...]
     limits: Limits = Limits()
+    calendars_end: Optional[CalendarsEnd] = None
+    function: Function = Function()
 
 
 class Rule(NamedTuple):
@@ -226,6 +252,10 @@ class Plan(NamedTuple):
     clusters: Tuple[ClusterPlan, ...]
     refusal: Optional[SchedulerError] = None
     """The guard that refuses every stop of this plan, if one does."""
+    warnings: Tuple[str, ...] = ()
+    """What a person should know of the whole run."""
+    failure: Optional[SchedulerError] = None
+    """What makes the run fail although it does all of its work."""
 
     @property
     def is_empty(self) -> bool:
@@ -253,4 +283,4 @@ class Run(NamedTuple):
     def has_failed(self) -> bool:
         """Whether anything went wrong anywhere."""
         errors = any(c.error for c in self.plan.clusters) or any(o.error for o in self.outcomes)
-        return errors or (self.plan.refusal is not None and not self.dry_run)
+        return errors or self.plan.failure is not None or (self.plan.refusal is not None and not self.dry_run)

@@ -64,7 +64,7 @@ def find_members(clusters: Iterable[Cluster], servers: Iterable[Server]) -> Memb
     claims: Dict[ServerId, List[str]] = {}
     prefix = f"{CLUSTER_TAG}="
     for server in servers:
-        named = {tag[len(prefix) :].lower() for tag in server.tags or () if tag.startswith(prefix)}
+        named = {tag[len(prefix) :].lower() for tag in server.tags or () if tag.startswith(prefix)} - {""}
         if EVERY_CLUSTER in wanted:
             named = {EVERY_CLUSTER} if named else named
         for cluster_id in sorted(named & wanted):

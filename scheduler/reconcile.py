@@ -13,6 +13,7 @@ from scheduler.evaluate import desired_state
 from scheduler.execute import Place, execute, place_of, side_by_side
 from scheduler.model import Cluster, ClusterPlan, Desired, Run, Schedules, State
 from scheduler.plan import Members, make_plan, plan_cluster
+from scheduler.public_holidays import check_end
 
 _Wanted = Tuple[Cluster, Desired]
 
@@ -28,7 +29,8 @@ def run_once(schedules: Schedules, at: datetime, connect: Connect, *, dry_run: b
     try:
         seen = dict(zip(managed, side_by_side(lambda p: _observe(p, places[p], connect, clouds), managed)))
         plans = [_plan(c, desired, seen.get(place_of(c.region, c.project_id))) for c, desired in wanted]
-        plan = make_plan(at, plans, schedules.limits)
+        warnings, failure = check_end(schedules.calendars_end, at)
+        plan = make_plan(at, plans, schedules.limits)._replace(warnings=warnings, failure=failure)
         outcomes = () if dry_run else tuple(execute(plan, clouds))
     finally:
         for cloud in clouds.values():

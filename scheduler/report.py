@@ -46,9 +46,11 @@ def plan_json(plan: Plan) -> Json:
             "start": sum(len(c["start"]) for c in clusters),
             "stop": sum(len(c["stop"]) for c in clusters),
             "hold": sum(len(c["hold"]) for c in clusters),
-            "errors": sum(c["error"] is not None for c in clusters) + (plan.refusal is not None),
+            "errors": sum(e is not None for e in (*(c["error"] for c in clusters), plan.refusal, plan.failure)),
         },
         "refusal": error_json(plan.refusal),
+        "failure": error_json(plan.failure),
+        "warnings": list(plan.warnings),
     }
 
 
@@ -60,6 +62,7 @@ def run_json(run: Run, action: str) -> Json:
         "dry_run": run.dry_run,
         "clusters": [_cluster_run_json(c, acted) for c, acted in _by_cluster(run)],
         "server_list": [_server_json(o.server) for o in done],
+        "warnings": list(run.plan.warnings),
     }
     errors = run_errors(run)
     if errors:
@@ -96,6 +99,7 @@ def run_errors(run: Run) -> List[SchedulerError]:
     found += [o.error for o in run.outcomes]
     if run.plan.refusal is not None and not run.dry_run:
         found.append(run.plan.refusal)
+    found.append(run.plan.failure)
     distinct = {id(e): e for e in found if e is not None}
     return list(distinct.values())
 
@@ -127,6 +131,7 @@ def log_lines(run: Run, action: str) -> Iterable[Json]:
         "dry_run": run.dry_run,
         "status": "error" if run.has_failed else "success",
         "message": summarise(run)[:8000],
+        "warnings": list(run.plan.warnings),
     }
 
 

@@ -17,7 +17,10 @@ from tests.cli_runner import GOLDEN, Ended, check_golden, isolate, run
 
 ROOT = Path(__file__).parent.parent
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-COMMANDS = ("validate", "evaluate", "calendar", "plan", "apply", "simulate")
+COMMANDS = (
+    *("validate", "evaluate", "calendar", "holidays", "plan", "apply", "simulate"),
+    *("package", "deploy", "status", "undeploy"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -273,6 +276,22 @@ class TestValidate:
         assert (ended.code, ended.json["valid"], ended.json["problems"], ended.json["warnings"]) == (0, True, [], [])
         batch = next(c for c in ended.json["clusters"] if c["name"] == "batch")
         assert batch["windows"] == [{"start": "0 22 * * mon-fri", "stop": "0 6 * * tue-sat"}]
+
+    def test_warnings_are_told_with_their_places_and_fail_nothing(self, tmp_path: Path) -> None:
+        file = tmp_path / "s.yaml"
+        text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(text.replace('"0 8 * * mon-fri"', '"0 8 1 * mon-fri"'), encoding="utf-8")
+        message = (
+            '"0 8 1 * mon-fri" names days of the month and weekdays, and cron fires on either, not only where both '
+            "meet: write * for one of them, or leave it if that is right"
+        )
+        path = "schedules.office-hours.windows[0].start"
+        ended = run("validate", "--file", str(file))
+        assert (ended.code, ended.stderr) == (0, f"{file}:11:16: warning: {path}: {message}\n")
+        assert ended.stdout.startswith(f"{file} is valid: 5 clusters on ")
+        ended = run("validate", "--file", str(file), "--json")
+        assert (ended.code, ended.stderr, ended.json["valid"], ended.json["problems"]) == (0, "", True, [])
+        assert ended.json["warnings"] == [{"path": path, "line": 11, "column": 16, "message": message}]
 
 
 class TestEvaluate:

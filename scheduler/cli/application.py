@@ -9,11 +9,16 @@ from typer.core import TyperGroup
 
 from scheduler.cli.apply import apply
 from scheduler.cli.calendar import calendar
+from scheduler.cli.deploy import deploy
 from scheduler.cli.evaluate import evaluate
 from scheduler.cli.exits import ExitCode, finish, program_version
+from scheduler.cli.holidays import holidays
 from scheduler.cli.output import note
+from scheduler.cli.package import package
 from scheduler.cli.plan import plan
 from scheduler.cli.simulate import simulate
+from scheduler.cli.status import status
+from scheduler.cli.undeploy import undeploy
 from scheduler.cli.validate import validate
 
 
@@ -55,9 +60,14 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
     (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
+    (holidays, ("holidays", "holidays --years 5", "holidays --check")),
     (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),
     (apply, ("apply", "apply --cluster dev --wait", "apply --simulated --wait")),
     (simulate, ("simulate", "simulate --from 2026-11-27 --days 7 --every 15m --nodes 10")),
+    (package, ("package", "package --runtime Python3.12 --output dev.zip", "package --one-shot")),
+    (deploy, ("deploy --dry-run", "deploy", "deploy --yes")),
+    (status, ("status", "status --json")),
+    (undeploy, ("undeploy",)),
 )
 
 application = typer.Typer(cls=Commands, callback=_about, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -45,6 +45,10 @@ def show_run(run: Run, *, verbose: bool) -> Iterator[RenderableType]:
         yield ""
     if run.plan.refusal:
         yield line(f"! every stop is refused: {run.plan.refusal}", _FAIL)
+    for warning in run.plan.warnings:
+        yield line(f"! warning: {warning}", _WARN)
+    if run.plan.failure:
+        yield line(f"! error: {run.plan.failure}", _FAIL)
     yield line(_summary(run), "bold")
 
 
@@ -81,7 +85,8 @@ def _name(server: Server) -> str:
 
 def _summary(run: Run) -> str:
     clusters = run.plan.clusters
-    failed = sum(c.error is not None for c in clusters) + sum(o.error is not None for o in run.outcomes)
+    errors = [*(c.error for c in clusters), *(o.error for o in run.outcomes), run.plan.failure]
+    failed = sum(error is not None for error in errors)
     powers: List[Power] = [o.power for o in run.outcomes if o.error is None]
     words = ("Applied:", "started", "stopped")
     if run.dry_run:

@@ -1,23 +1,27 @@
 """``validate``: every problem of a schedules file at once, or what it says."""
 
+from datetime import datetime, timezone
 from typing import Any, Dict, List
 
+from scheduler.caution import find_cautions
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, File
 from scheduler.cli.output import count, note, show, show_json, table
-from scheduler.config import load_config
+from scheduler.config import load_checked
 from scheduler.describe import describe_window
 from scheduler.errors import ConfigError, Problem
 from scheduler.model import Cluster, Schedules
 
 
 def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
-    """Check the schedules file and show every problem in it."""
+    """Check the schedules file and show every problem in it, or else what is likely to be a mistake."""
     problems: List[Problem] = []
+    warnings: List[Problem] = []
     clusters: List[Cluster] = []
     try:
-        schedules = load_config(file)
-        clusters = list(schedules.clusters)
+        checked = load_checked(file)
+        clusters = list(checked.schedules.clusters)
+        warnings = find_cautions(checked, datetime.now(timezone.utc))
     except ConfigError as e:
         problems = list(e.problems)
     if as_json:
@@ -25,7 +29,7 @@ def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
             {
                 "valid": not problems,
                 "problems": [problem._asdict() for problem in problems],
-                "warnings": [],  # nothing is warned about yet
+                "warnings": [warning._asdict() for warning in warnings],
                 "clusters": [_cluster_json(cluster) for cluster in clusters],
             }
         )
@@ -34,7 +38,9 @@ def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
             note(f"{file}:{problem.line}:{problem.column}: {problem}", "red")
         note(f"{file}: {count(len(problems), 'problem')}")
     else:
-        _show_found(str(file), schedules)
+        for warning in warnings:
+            note(f"{file}:{warning.line}:{warning.column}: warning: {warning}", "yellow")
+        _show_found(str(file), checked.schedules)
     return ExitCode.FAILED if problems else ExitCode.DONE
 
 

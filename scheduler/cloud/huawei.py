@@ -33,7 +33,6 @@ from huaweicloudsdkecs.v2 import (
 from huaweicloudsdkecs.v2 import (
     ServerId as SdkServerId,
 )
-from huaweicloudsdkecs.v2.region.ecs_region import EcsRegion
 
 from scheduler.cloud import PAGE_SIZE
 from scheduler.errors import (
@@ -53,6 +52,9 @@ _CONNECT_S = 5.0
 _READ_S = 20.0
 _LEAST_S = 3.0
 """A call is not begun with less than this left of the run."""
+
+_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What the SDK raises when it meets an answer that it cannot read."""
 
 _THROTTLED = frozenset({"Common.0024", "Common.1503", "Ecs.0118", "APIGW.0308", "APIG.0308"})
 _REFUSED = frozenset(
@@ -97,6 +99,7 @@ class HuaweiCloud:
     ) -> None:
         """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run."""
         self._remaining_s = remaining_s
+        self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
         self._config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
         signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
         if credentials.security_token:  # an empty one would be sent as an empty signed header
@@ -145,19 +148,26 @@ class HuaweiCloud:
         remaining_s = self._remaining_s()
         if remaining_s < _LEAST_S:
             raise TemporaryCloudError("no time is left in this run for another call: the next run goes on")
-        self._config.timeout = (_CONNECT_S, min(_READ_S, remaining_s - 1))
+        connect_s = min(_CONNECT_S, remaining_s / 3)
+        self._config.timeout = (connect_s, min(_READ_S, remaining_s - connect_s))
         try:
             return method(request)
         except SdkException as e:
-            raise _cloud_error(e, acts=acts) from e
+            raise _cloud_error(e, self._hide(str(e.error_msg)), acts=acts) from e
         except requests.RequestException as e:  # a POST that timed out while reading comes raw
             _raise_lost(e, acts=acts)
-        except (ValueError, TypeError, AttributeError, KeyError) as e:  # the SDK meets an answer it cannot read
+        except _UNREADABLE as e:
             if acts:
                 _raise_lost(e, acts=acts)
             raise UntrustedAnswerError(
                 f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
             ) from e
+
+    def _hide(self, text: str) -> str:
+        """Return a text of the cloud without the credentials, which the API gateway likes to quote."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
 
 def check_endpoint(endpoint: str) -> str:
@@ -165,15 +175,23 @@ def check_endpoint(endpoint: str) -> str:
 
     The SDK drops a path without a word; plain http would send a security token in the clear.
     """
-    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise InputError(f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path')
+    refusal = InputError(f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path')
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        has_port = parts.port != 0
+    except ValueError as e:  # brackets or a port that make no sense
+        raise refusal from e
+    is_host = bool(parts.hostname) and has_port and not parts.path.strip("/") and not parts.query
+    if parts.scheme not in ("http", "https") or not is_host:
+        raise refusal
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise InputError(f'endpoint "{endpoint}" is not encrypted: write https://{parts.netloc}')
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _find_region(region: str) -> Any:
+    from huaweicloudsdkecs.v2.region.ecs_region import EcsRegion  # imports yaml, for files that may change its table
+
     try:
         return EcsRegion.value_of(region)
     except KeyError as e:
@@ -198,7 +216,7 @@ def _job(answer: Any) -> JobId:
 
 def _server(detail: Any) -> Server:
     """Convert one entry of a listing; everything but the id may be missing."""
-    if not detail.id:
+    if detail is None or not detail.id:
         raise UntrustedAnswerError("a server in the listing has no id: nothing is decided from it")
     metadata = detail.metadata or {}
     fault = detail.fault or {}
@@ -207,7 +225,7 @@ def _server(detail: Any) -> Server:
         name=detail.name,
         status=detail.status,
         task_state=detail.os_ext_st_stask_state or None,
-        tags=None if detail.tags is None else tuple(detail.tags),
+        tags=None if detail.tags is None or None in detail.tags else tuple(detail.tags),
         locked=detail.locked,
         frozen=metadata.get("EcmResStatus") == "freeze",
         charging_mode=metadata.get("charging_mode"),
@@ -228,19 +246,19 @@ def _raise_lost(cause: Exception, *, acts: bool) -> NoReturn:
     raise TemporaryCloudError(f"the cloud did not answer ({what}): the next run tries again") from cause
 
 
-def _cloud_error(error: SdkException, *, acts: bool) -> CloudError:
-    """Sort a failure of the SDK by what a caller does about it."""
+def _cloud_error(error: SdkException, message: str, *, acts: bool) -> CloudError:
+    """Sort a failure of the SDK by what a caller does about it; ``message`` is its own, fit to be shown."""
+    text = " ".join(message.split())[:300]
     if not isinstance(error, ServiceResponseException):
-        what = f"{type(error).__name__}: {error.error_msg}"
+        what = f"{type(error).__name__}: {text}"
         if acts and not isinstance(error, (HostUnreachableException, SslHandShakeException)):
             return UnknownOutcomeError(
                 f"the connection broke during an action ({what}): the next listing shows its outcome"
             )
         return TemporaryCloudError(f"the cloud was not reached ({what}): check the endpoint and the network")
     status, code = error.status_code, None if error.error_code is None else str(error.error_code)
-    text = " ".join(str(error.error_msg).split())[:300]
     kind, advice = _sort_answer(status, code or "", acts=acts)
-    return kind(f"{code} {text}: {advice}", code=code, status_code=status, request_id=error.request_id)
+    return kind(f"{code} {text}: {advice}", code=code, status_code=status, request_id=error.request_id or None)
 
 
 def _sort_answer(status: int, code: str, *, acts: bool) -> "tuple[type[CloudError], str]":

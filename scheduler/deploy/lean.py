@@ -5,7 +5,8 @@ a run never executes: the SDK's package of the ECS service imports some 460 mode
 of the libraries are therefore changed as they enter the zip, and only there; a checkout and the command line use
 them as they are. Three changes, each of which fails loudly if what it left out is wanted after all:
 
-    on demand   an ``__init__`` that only imports names becomes one that imports each at its first use
+    on demand   an ``__init__`` that only imports names becomes one that imports each at its first use,
+                and the models that no call of ours can reach stay out
     left out    a package that is imported but never executed becomes one whose names raise when they are called
     emptied     a module that only announces a feature which nothing here uses loses its code
 
@@ -13,10 +14,16 @@ A file that does not look as expected, in a release of the SDK to come, is shipp
 """
 
 import ast
-from typing import Dict, Mapping, Optional
+import re
+from typing import Dict, List, Mapping, Optional, Set
 
-ON_DEMAND = ("huaweicloudsdkecs/v2/__init__.py", "huaweicloudsdkecs/v2/model/__init__.py")
+MODELS = "huaweicloudsdkecs/v2/model/__init__.py"
+ON_DEMAND = ("huaweicloudsdkecs/v2/__init__.py", MODELS)
 """Each imports every class of the ECS API."""
+
+CLIENT = "EcsClient"
+CALLS = ("ListServersDetails", "BatchStartServers", "BatchStopServers")
+"""The calls that ``cloud/huawei.py`` makes; each has a request and a response among the models."""
 
 LEFT_OUT: Mapping[str, str] = {
     "bson": "bodies in BSON, for other services",
@@ -80,20 +87,60 @@ def slim(files: Mapping[str, bytes], versions: Mapping[str, str]) -> Dict[str, b
     ``versions`` are those of the packages that are left out, for code that asks before it does without.
     """
     kept = {path: content for path, content in files.items() if not _is_gone(path)}
-    for path in ON_DEMAND:
-        source = kept[path].decode() if path in kept else ""
-        modules = imported_names(source)
-        if modules:
-            kept[path] = _ON_DEMAND_SOURCE.format(modules=modules).encode()
+    _import_on_demand(kept)
+    known = {name.replace("-", "_").lower(): version for name, version in versions.items()}
     for name, why in LEFT_OUT.items():
         module, package = f"{name}.py", f"{name}/__init__.py"
         path = module if module in files else package
         if path in files:
-            kept[path] = _LEFT_OUT_SOURCE.format(why=why, version=versions.get(name.split("/")[0], "")).encode()
+            kept[path] = _LEFT_OUT_SOURCE.format(why=why, version=known.get(name.split("/")[0], "")).encode()
     for path, why in EMPTIED.items():
         if path in kept:
             kept[path] = _EMPTIED_SOURCE.format(why=why).encode()
     return kept
+
+
+def _import_on_demand(files: Dict[str, bytes]) -> None:
+    """Change the packages of `ON_DEMAND` in place, and take out the models that no call reaches."""
+    tables = {path: imported_names(files[path].decode()) for path in ON_DEMAND if path in files}
+    models = tables.get(MODELS)
+    reached = reached_models(models, files) if models else None
+    for path, modules in tables.items():
+        if modules is None or reached is None:
+            continue
+        kept = {name: module for name, module in modules.items() if name in reached or name == CLIENT}
+        files[path] = _ON_DEMAND_SOURCE.format(modules=kept).encode()
+    if models and reached is not None:
+        for name in set(models) - reached:
+            files.pop(_file_of(models[name]), None)
+
+
+def reached_models(models: Mapping[str, str], files: Mapping[str, bytes]) -> Optional[Set[str]]:
+    """Return the models that the requests and responses of `CALLS` consist of, None if one of those is missing."""
+    waiting: List[str] = [name for name in models if name.startswith(CALLS)]
+    if any(f"{call}{kind}" not in models for call in CALLS for kind in ("Request", "Response")):
+        return None
+    reached: Set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += _types_in(files[_file_of(models[name])].decode()) & set(models)
+    return reached
+
+
+def _types_in(source: str) -> Set[str]:
+    """Return every word of the table ``openapi_types`` of a model, from which the SDK makes its parts."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "openapi_types" for t in node.targets
+        ):
+            return set(re.findall(r"\w+", ast.unparse(node.value)))
+    return set()
+
+
+def _file_of(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
 
 
 def imported_names(source: str) -> Optional[Dict[str, str]]:

@@ -22,6 +22,7 @@ from uuid import UUID, uuid5
 
 from scheduler.model import CLUSTER_TAG, Power
 from scheduler.simulated.calls import ApiError, Faults, Record, service_error
+from scheduler.simulated.functions import Functions
 from scheduler.simulated.jobs import SUB_JOB_FAILED, Job, SubJob
 from scheduler.simulated.servers import (
     ACTIVE,
@@ -74,7 +75,8 @@ class SimulatedCloud:
     The keyword arguments are attributes as well and may change at any time. ``strict_batches``: one bad server
     refuses its whole batch, otherwise it fails alone. ``marker_supported``: without, a listing ignores markers.
     ``key_only_tags``: a tag filter without a value finds any value, otherwise only empty ones.
-    ``faults`` is asked about every request. Equal scenes with equal ``seed`` have equal ids.
+    ``faults`` is asked about every request. Equal scenes with equal ``seed`` have equal ids. ``functions`` is its
+    FunctionGraph.
     """
 
     def __init__(  # noqa: PLR0913  # the switches of a scene
@@ -97,6 +99,7 @@ class SimulatedCloud:
         self.key_only_tags = key_only_tags
         self.faults = faults
         self.lock = RLock()
+        self.functions = Functions()
         self._seed = seed
         self._counters: Dict[str, int] = {}
         self._credentials: Dict[str, Credentials] = {}

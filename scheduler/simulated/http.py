@@ -1,7 +1,7 @@
 """The simulated cloud on a loopback socket: connections, routes, signatures and faults.
 
 Every request passes `_Application.respond`, where it is checked, carried out, spoilt by a fault if the scene wants
-one, and written to the ledger. What a call means is decided in ``ecs.py``.
+one, and written to the ledger. What a call means is decided in ``ecs.py`` and ``functiongraph.py``.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from scheduler.model import Power
-from scheduler.simulated import ecs
+from scheduler.simulated import ecs, functiongraph
 from scheduler.simulated.calls import Answer, ApiError, Call, Fault, FaultKind, Record, gateway_error
 from scheduler.simulated.cloud import SimulatedCloud
 from scheduler.simulated.signature import SignatureError, SignedRequest, verify
@@ -44,11 +44,35 @@ Clock = Callable[[], datetime]
 _Socket = Union[socket.socket, Tuple[bytes, socket.socket]]  # as socketserver types it
 _Operation = Callable[[SimulatedCloud, Call], Answer]
 
+_FUNCTION = "functions/<function_urn>"
+_TRIGGERS = "triggers/<function_urn>"
+_TRIGGER = f"{_TRIGGERS}/<trigger_type_code>/<trigger_id>"
 _ROUTES = Map(
     [
         Rule("/v1/<project_id>/cloudservers/detail", methods=["GET"], endpoint=ecs.list_servers),
         Rule("/v1/<project_id>/cloudservers/action", methods=["POST"], endpoint=ecs.act),
         Rule("/v1/<project_id>/jobs/<job_id>", methods=["GET"], endpoint=ecs.show_job),
+        *(
+            Rule(f"/v2/<project_id>/fgs/{path}", methods=[method], endpoint=operation)
+            for method, path, operation in (
+                ("POST", "functions", functiongraph.create_function),
+                ("DELETE", _FUNCTION, functiongraph.delete_function),
+                ("GET", f"{_FUNCTION}/config", functiongraph.show_config),
+                ("PUT", f"{_FUNCTION}/config", functiongraph.update_config),
+                ("GET", f"{_FUNCTION}/code", functiongraph.show_code),
+                ("PUT", f"{_FUNCTION}/code", functiongraph.update_code),
+                ("PUT", f"{_FUNCTION}/config-max-instance", functiongraph.update_max_instances),
+                ("GET", f"{_FUNCTION}/async-invoke-config", functiongraph.show_async_config),
+                ("PUT", f"{_FUNCTION}/async-invoke-config", functiongraph.update_async_config),
+                ("GET", f"{_FUNCTION}/async-invocations", functiongraph.list_invocations),
+                ("GET", f"{_FUNCTION}/statistics/<period>", functiongraph.show_statistics),
+                ("POST", f"{_FUNCTION}/invocations", functiongraph.invoke),
+                ("GET", _TRIGGERS, functiongraph.list_triggers),
+                ("POST", _TRIGGERS, functiongraph.create_trigger),
+                ("PUT", _TRIGGER, functiongraph.update_trigger),
+                ("DELETE", _TRIGGER, functiongraph.delete_trigger),
+            )
+        ),
     ],
     redirect_defaults=False,
     merge_slashes=False,

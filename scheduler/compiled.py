@@ -1,0 +1,128 @@
+"""Schedules that were checked when they were packaged, as JSON: what a run reads instead of the YAML.
+
+Reading YAML, holding it against the schema and checking every expression costs a cold start more than the run
+itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from.
+Whoever edits the file in place changes the digest, and the file is checked in full again.
+"""
+
+import hashlib
+import json
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+from scheduler.model import (
+    CalendarsEnd,
+    Cluster,
+    Exclude,
+    Limits,
+    OnExcludedDates,
+    Override,
+    Schedules,
+    State,
+    StopType,
+    Timing,
+    Window,
+)
+
+LOCK_FILE = "holidays.json"
+"""The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
+_FIELDS = [list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window)]
+"""What the form was written for; of another release's form nothing is read."""
+
+
+def load_compiled(path: Path) -> Optional[Schedules]:
+    """Return what was compiled from a schedules file and the holidays beside it, None where that is not at hand."""
+    try:
+        compiled = (path.parent / compiled_name(path.name)).read_bytes()
+        sources = [path.read_bytes()]
+    except OSError:
+        return None
+    try:
+        sources.append((path.parent / LOCK_FILE).read_bytes())
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return None
+    return read_compiled(compiled, sources)
+
+
+def compiled_name(name: str) -> str:
+    """Return what the compiled form of a schedules file is called."""
+    return f"{name}.compiled.json"
+
+
+def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
+    """Return checked schedules as JSON; equal schedules give equal bytes. ``sources`` are the files they came from.
+
+    What only ``deploy`` reads, the section ``function``, is left out.
+    """
+    timings = list({id(c.timing): c.timing for c in schedules.clusters}.values())
+    places = {id(timing): n for n, timing in enumerate(timings)}
+    compiled = {
+        "digest": _digest(sources),
+        "fields": _FIELDS,
+        "limits": schedules.limits,
+        "timings": [_timing_json(timing) for timing in timings],
+        "clusters": [cluster._replace(timing=places[id(cluster.timing)]) for cluster in schedules.clusters],  # type: ignore[arg-type]
+        "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
+    }
+    return json.dumps(compiled, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedules]:
+    """Return the schedules, None where they were compiled from other bytes or by another release."""
+    try:
+        compiled: Dict[str, Any] = json.loads(content)
+        if compiled["digest"] != _digest(sources) or compiled["fields"] != _FIELDS:
+            return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    timings = [_read_timing(entry) for entry in compiled["timings"]]
+    states = {kind.value: kind for kind in StopType}
+    excludes: Dict[str, Exclude] = {}
+    clusters: List[Cluster] = []
+    for entry in compiled["clusters"]:
+        cluster = Cluster._make(entry)
+        key = repr(cluster.exclude)
+        if key not in excludes:
+            excludes[key] = Exclude(*(tuple(part) for part in cluster.exclude))
+        clusters.append(
+            cluster._replace(
+                timing=timings[cluster.timing],  # type: ignore[call-overload]
+                stop_type=states[cluster.stop_type],
+                exclude=excludes[key],
+            )
+        )
+    end = compiled["calendars_end"]
+    calendars_end = CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None
+    return Schedules(tuple(clusters), Limits._make(compiled["limits"]), calendars_end)
+
+
+def _digest(sources: Sequence[bytes]) -> str:
+    whole = hashlib.sha256()
+    for source in sources:
+        whole.update(b"%d:" % len(source) + source)
+    return whole.hexdigest()
+
+
+def _timing_json(timing: Timing) -> List[Any]:
+    overrides = [[o.state, o.start.isoformat(), o.end.isoformat(), o.reason] for o in timing.overrides]
+    return list(timing._replace(overrides=overrides))  # type: ignore[arg-type]
+
+
+def _read_timing(entry: List[Any]) -> Timing:
+    timing = Timing._make(entry)
+    return timing._replace(
+        state=None if timing.state is None else State(timing.state),
+        windows=tuple(Window._make(window) for window in timing.windows),
+        on_excluded_dates=OnExcludedDates(timing.on_excluded_dates),
+        overrides=tuple(
+            Override(State(state), _read_instant(start), _read_instant(end), reason)
+            for state, start, end, reason in timing.overrides
+        ),
+    )
+
+
+def _read_instant(text: object) -> datetime:
+    return datetime.fromisoformat(str(text)).astimezone(timezone.utc)

@@ -1,0 +1,525 @@
+"""What `validate` warns about: each mistake with its place and its exact words, and the nearest thing that is none."""
+
+import time
+from datetime import date, datetime, timedelta
+from itertools import takewhile
+from typing import Iterator, List, Tuple
+
+import pytest
+from croniter import croniter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.caution import _spans, find_cautions
+from scheduler.config import parse_checked
+from scheduler.model import Window
+from scheduler.public_holidays import HolidayCalendar, HolidayLock, write_lock
+from tests.oracle_cases import utc
+
+NOW = utc("2026-11-20T12:00:00+00:00")  # a Friday
+TH = HolidayCalendar(date(2025, 1, 1), date(2027, 12, 31), {"2026-12-05": "Father's Day"})
+LOCK = write_lock(HolidayLock("holidays 0.83", {"TH": TH}))
+ADVICE = ": write a time outside that span, or leave it if that is right"
+NEVER_STOPS = (
+    "4:9: clusters[0].windows[0]: never stops in the coming year: each of its stops falls on a start, and then the "
+    "start wins: write another stop, or `state: running` instead of windows"
+)
+BOTH_DAYS = (
+    "names days of the month and weekdays, and cron fires on either, not only where both meet: write * for one of "
+    "them, or leave it if that is right"
+)
+
+
+def cautions(text: str, now: datetime = NOW) -> List[str]:
+    checked = parse_checked(f"version: 1\n{text}".encode(), "f.yaml", lambda: LOCK)
+    return [f"{p.line}:{p.column}: {p}" for p in find_cautions(checked, now)]
+
+
+def windows(*written: str, zone: str = "UTC", more: str = "enabled: true", now: datetime = NOW) -> List[str]:
+    """Return the warnings about one cluster; the first of its windows stands on line 4."""
+    lines = "".join(f"      - {{{window}}}\n" for window in written)
+    rest = f"name: dev\n    cluster_id: a\n    region: r\n    project_id: p\n    timezone: {zone}\n    {more}\n"
+    return cautions(f"clusters:\n  - windows:\n{lines}    {rest}", now)
+
+
+def cron(start: str, stop: str) -> str:
+    return f'start: "{start}", stop: "{stop}"'
+
+
+class TestDays:
+    @pytest.mark.parametrize(
+        "days",
+        [
+            pytest.param("1 * mon", id="one of each"),
+            pytest.param("*/2 * mon", id="steps"),
+            pytest.param("1-31 * mon", id="every day written out"),
+            pytest.param("1 * 0-6", id="every weekday written out"),
+            pytest.param("l * fri", id="last day"),
+        ],
+    )
+    def test_both_kinds_of_day_are_joined_by_or(self, days: str) -> None:
+        assert windows(cron(f"0 8 {days}", "0 20 * * *")) == [
+            f'4:17: clusters[0].windows[0].start: "0 8 {days}" {BOTH_DAYS}'
+        ]
+
+    @pytest.mark.parametrize(
+        "days", ["* * mon-fri", "1,15 * *", "? * mon", "1 * ?", "*,1 * mon", "* 1 *", "* * sat#1", "* * *"]
+    )
+    def test_one_kind_of_day_is_clear(self, days: str) -> None:
+        assert windows(cron(f"0 8 {days}", "0 20 * * *")) == []
+
+    def test_start_and_stop_have_their_own_places_and_a_schedule_that_nobody_uses_is_looked_at(self) -> None:
+        text = """\
+schedules:
+  unused:
+    windows:
+      - start: "0  8 1 * mon"
+        stop: "0 20 1 * mon"
+clusters:
+  - {name: dev, cluster_id: a, region: r, project_id: p, state: running}
+"""
+        assert cautions(text) == [
+            f'5:16: schedules.unused.windows[0].start: "0 8 1 * mon" {BOTH_DAYS}',
+            f'6:15: schedules.unused.windows[0].stop: "0 20 1 * mon" {BOTH_DAYS}',
+        ]
+
+
+class TestShortWindows:
+    @pytest.mark.parametrize(
+        ("start", "stop", "length", "begin"),
+        [
+            pytest.param("0 8 * * *", "4 8 * * *", "4m", "2026-11-20 08:00", id="every day"),
+            pytest.param("58 23 * * *", "1 0 * * *", "3m", "2026-11-20 23:58", id="over midnight"),
+            pytest.param("0 8 1 3 *", "1 8 * * *", "1m", "2027-03-01 08:00", id="once a year"),
+            pytest.param("0 8 20 11 *", "1 8 * * *", "1m", "2026-11-20 08:00", id="on the first day"),
+            pytest.param("0 8 20 11 *", "1 8 21 11 *", None, "", id="a day and a minute"),
+            pytest.param("0 8 * * *", "5 8 * * *", None, "", id="as long as the period"),
+            pytest.param("*/2 * * * *", "1 0 * * *", None, "", id="a start that comes again and again"),
+            pytest.param("1-59/2 * * * *", "*/2 * * * *", "1m", "2026-11-20 00:01", id="every other minute"),
+            pytest.param("0,30 8 * * *", "5,34 8 * * *", "4m", "2026-11-20 08:30", id="the shorter of two"),
+            pytest.param("0 8 * * mon", "4 8 * * tue", None, "", id="other days"),
+            pytest.param("0 8 * * mon", "4 8 * * mon,tue", "4m", "2026-11-23 08:00", id="weekly"),
+        ],
+    )
+    def test_a_window_within_one_period_may_be_missed(self, start: str, stop: str, length: str, begin: str) -> None:
+        warning = (
+            f"4:9: clusters[0].windows[0]: runs for only {length}, as from {begin}, and the function runs every 5m, "
+            "so it may miss that: write a longer window"
+        )
+        assert windows(cron(start, stop)) == ([warning] if length else [])
+
+    @pytest.mark.parametrize(("every", "is_short"), [("10m", False), ("15m", True), ("1d", True)])
+    def test_the_period_is_that_of_the_file(self, every: str, is_short: bool) -> None:  # noqa: FBT001
+        text = (
+            f"function: {{every: {every}}}\nclusters:\n"
+            '  - {name: dev, cluster_id: a, region: r, project_id: p, windows: [{hours: "daily 08:00-08:12"}]}\n'
+        )
+        found = cautions(text)
+        assert len(found) == is_short
+        assert all(
+            f"runs for only 12m, as from 2026-11-20 08:00, and the function runs every {every}" in f for f in found
+        )
+
+    @pytest.mark.parametrize("window", ['start: "0 8 * * *"', 'stop: "0 20 * * *"'])
+    def test_a_one_sided_window_has_no_length(self, window: str) -> None:
+        assert windows(window) == []
+
+
+class TestWindowsThatNeverStop:
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [
+            pytest.param("0 8 * * mon-fri", "0 8 * * 1-5", id="the same in other words"),
+            pytest.param("0 8,20 * * *", "0 20 * * *", id="one of several starts"),
+            pytest.param("* * * * *", "*/2 * * * *", id="every minute"),
+            pytest.param("0 8 * * mon-fri", "0 8 1 3 *", id="once a year, on a Monday"),
+        ],
+    )
+    def test_every_stop_falls_on_a_start(self, start: str, stop: str) -> None:
+        assert windows(cron(start, stop)) == [NEVER_STOPS]
+
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [
+            pytest.param("0 8 * * mon-fri", "0 8 * * *", id="stops on Saturday"),
+            pytest.param("0 8 * * *", "0 8,20 * * *", id="one stop of its own"),
+            pytest.param("0 8 1 * *", "0 8 29 2 *", id="a stop that does not come this year"),
+        ],
+    )
+    def test_one_stop_of_its_own_is_enough(self, start: str, stop: str) -> None:
+        assert windows(cron(start, stop)) == []
+
+
+class TestLongWindows:
+    EXCLUDED = "exclude: {dates: [2026-12-24]}"
+
+    @pytest.mark.parametrize(
+        ("window", "begin"),
+        [
+            pytest.param(cron("0 8 * * mon", "0 20 * * fri"), "2026-11-23 08:00", id="a week's days"),
+            pytest.param('hours: "Mon-Fri 00:00-24:00"', "2026-11-23 00:00", id="days that touch"),
+            pytest.param(cron("0 8 1 3 *", "0 8 1 9 *"), "2027-03-01 08:00", id="a summer"),
+            pytest.param(cron("0 8 1 3 *", "0 8 1 2 *"), "2027-03-01 08:00", id="longer than is looked ahead"),
+            pytest.param(cron("0 8 * * mon", "1 8 * * tue"), "2026-11-23 08:00", id="a day and a minute"),
+        ],
+    )
+    def test_an_excluded_date_inside_does_not_stop_it(self, window: str, begin: str) -> None:
+        assert windows(window, more=self.EXCLUDED) == [
+            (
+                f"4:9: clusters[0].windows[0]: runs for more than a day, as from {begin}, and an excluded date inside "
+                "does not stop it, since on_excluded_dates: no_start only leaves out starts: write "
+                "`on_excluded_dates: stopped`, or shorter windows"
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("window", "more"),
+        [
+            pytest.param(cron("0 8 * * mon", "0 20 * * fri"), "enabled: true", id="without excluded dates"),
+            pytest.param(
+                cron("0 8 * * mon", "0 20 * * fri"), f"{EXCLUDED}\n    on_excluded_dates: stopped", id="forced"
+            ),
+            pytest.param(cron("0 8 * * mon", "0 20 * * fri"), f"{EXCLUDED}\n    enabled: false", id="not enabled"),
+            pytest.param(cron("0 8 * * mon", "0 8 * * tue"), EXCLUDED, id="just a day"),
+            pytest.param('hours: "Mon-Fri 22:00-06:00"', EXCLUDED, id="overnight"),
+        ],
+    )
+    def test_only_such_windows_are_meant(self, window: str, more: str) -> None:
+        assert windows(window, more=more) == []
+
+
+class TestClocks:
+    @pytest.mark.parametrize(
+        ("zone", "stop", "warning"),
+        [
+            ("America/New_York", "59 1 14 * *", ""),
+            ("America/New_York", "0 2 * * *", "skip 02:00-03:00 on 2027-03-14, so the stop of 02:00 happens at 03:00"),
+            ("America/New_York", "59 2 * * *", "skip 02:00-03:00 on 2027-03-14, so the stop of 02:59 happens at 03:00"),
+            (
+                "America/New_York",
+                "*/7 2 * * *",
+                "skip 02:00-03:00 on 2027-03-14, so the stop of 02:00 happens at 03:00",
+            ),
+            ("America/New_York", "0 3 * * *", ""),
+            ("America/New_York", "59 0 * * *", ""),
+            (
+                "America/New_York",
+                "0 1 * * *",
+                "show 01:00-02:00 on 2027-11-07 twice, so the stop of 01:00 happens twice",
+            ),
+            (
+                "America/New_York",
+                "59 1 * * *",
+                "show 01:00-02:00 on 2027-11-07 twice, so the stop of 01:59 happens twice",
+            ),
+            ("America/New_York", "30 2 * 4-12 *", ""),
+            ("America/New_York", "30 2 * * mon-sat", ""),
+            (
+                "Australia/Lord_Howe",
+                "15 2 * * *",
+                "skip 02:00-02:30 on 2027-10-03, so the stop of 02:15 happens at 02:30",
+            ),
+            ("Australia/Lord_Howe", "30 2 * * *", ""),
+            (
+                "Australia/Lord_Howe",
+                "30 1 * * *",
+                "show 01:30-02:00 on 2027-04-04 twice, so the stop of 01:30 happens twice",
+            ),
+            ("Australia/Lord_Howe", "29 1 * * *", ""),
+            ("America/Santiago", "30 0 * * *", "skip 00:00-01:00 on 2027-09-05, so the stop of 00:30 happens at 01:00"),
+            (
+                "America/Santiago",
+                "30 23 * * *",
+                "show 23:00-24:00 on 2027-04-03 twice, so the stop of 23:30 happens twice",
+            ),
+            ("Asia/Bangkok", "30 2 * * *", ""),
+        ],
+    )
+    def test_a_time_that_a_change_touches_is_told_with_what_happens(self, zone: str, stop: str, warning: str) -> None:
+        place = "4:39: clusters[0].windows[0].stop: clocks in"
+        assert windows(cron("0 12 * * *", stop).replace("stop: ", "stop:   "), zone=zone) == (
+            [f"{place} {zone} {warning}{ADVICE}"] if warning else []
+        )
+
+    @pytest.mark.parametrize(
+        ("now", "day"),
+        [
+            pytest.param("2026-03-08T06:59:59+00:00", "2026-03-08", id="a second before"),
+            pytest.param("2026-03-08T07:00:00+00:00", "2027-03-14", id="the change itself"),
+            pytest.param("2027-03-14T06:59:59+00:00", "2027-03-14", id="a year later"),
+        ],
+    )
+    def test_the_next_change_is_told(self, now: str, day: str) -> None:
+        found = windows(cron("30 2 * * *", "0 20 * * *"), zone="America/New_York", now=utc(now))
+        assert found == [
+            (
+                "4:17: clusters[0].windows[0].start: clocks in America/New_York skip 02:00-03:00 on "
+                f"{day}, so the start of 02:30 happens at 03:00{ADVICE}"
+            )
+        ]
+
+    def test_hours_are_one_place_with_both_of_their_ends(self) -> None:
+        assert windows('hours: "daily 02:00-02:30"', zone="America/New_York") == [
+            (
+                "4:17: clusters[0].windows[0].hours: clocks in America/New_York skip 02:00-03:00 on 2027-03-14, "
+                f"so the start of 02:00 and the stop of 02:30 happen at 03:00{ADVICE}"
+            )
+        ]
+
+    def test_a_shared_schedule_is_one_place_whatever_its_clusters_zones(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p, schedule: night}
+schedules:
+  night:
+    windows: [{stop: "30 2 * * *"}]
+clusters:
+  - {name: london, cluster_id: a, timezone: Europe/London}
+  - {name: york, cluster_id: b, timezone: America/New_York}
+  - {name: york2, cluster_id: c, timezone: America/New_York}
+  - {name: berlin, cluster_id: d, timezone: Europe/Berlin}
+  - {name: rome, cluster_id: e, timezone: Europe/Rome, enabled: false}
+"""
+        place = "5:22: schedules.night.windows[0].stop: clocks in"
+        assert cautions(text) == [
+            (
+                f"{place} America/New_York skip 02:00-03:00 on 2027-03-14, so the stop of 02:30 happens at 03:00 "
+                f"(likewise in Europe/Berlin on 2027-03-28){ADVICE}"
+            ),
+            f"{place} Europe/Berlin show 02:00-03:00 on 2027-10-31 twice, so the stop of 02:30 happens twice{ADVICE}",
+        ]
+
+    def test_a_schedule_with_a_zone_has_its_own_changes(self) -> None:
+        text = """\
+schedules:
+  night: {timezone: Asia/Bangkok, windows: [{stop: "30 2 * * *"}]}
+clusters:
+  - {name: york, cluster_id: b, region: r, project_id: p, timezone: America/New_York, schedule: night}
+"""
+        assert cautions(text) == []
+
+    def test_an_expression_that_fires_every_minute_in_every_zone_is_no_burden(self) -> None:
+        zones = ("America/New_York", "Europe/London", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca")
+        clusters = "".join(
+            f"  - {{name: c{n}, cluster_id: c{n}, timezone: {zone}, schedule: dense}}\n" for n, zone in enumerate(zones)
+        )
+        text = (
+            "defaults: {region: r, project_id: p, exclude: {dates: [2026-12-24]}}\n"
+            "schedules:\n  dense:\n    windows:\n"
+            '      - {start: "* * * * *", stop: "*/2 * * * *"}\n'
+            '      - {start: "*/2 * * * *", stop: "1 0 * * *"}\n'
+            f"clusters:\n{clusters}"
+        )
+        begun = time.perf_counter()
+        assert len(cautions(text)) == 8
+        assert time.perf_counter() - begun < 5
+
+
+class TestOverrides:
+    @pytest.mark.parametrize(
+        ("now", "has_ended"),
+        [
+            pytest.param("2026-12-01T18:59:59+00:00", False, id="its last second"),
+            pytest.param("2026-12-01T19:00:00+00:00", True, id="its end"),
+        ],
+    )
+    def test_one_that_has_ended_is_told(self, now: str, has_ended: bool) -> None:  # noqa: FBT001
+        ours = "overrides: [{state: running, from: 2026-12-01T18:00, until: 2026-12-02T02:00}]"
+        found = windows('hours: "daily 08:00-20:00"', zone="Asia/Bangkok", more=ours, now=utc(now))
+        message = "10:17: clusters[0].overrides[0]: ended on 2026-12-02 at 02:00 Asia/Bangkok: remove it"
+        assert found == ([message] if has_ended else [])
+
+    def test_one_of_the_defaults_has_ended_once_it_has_for_every_cluster(self) -> None:
+        text = """\
+defaults:
+  region: r
+  project_id: p
+  overrides:
+    - {state: running, from: 2026-11-20T08:00, until: 2026-11-20T12:00}
+    - {state: running, from: 2026-11-20T08:00, until: 2026-11-21T12:00}
+clusters:
+  - {name: a, cluster_id: a, state: stopped, timezone: Asia/Bangkok}
+  - {name: b, cluster_id: b, state: stopped, timezone: America/New_York}
+  - {name: c, cluster_id: c, state: stopped, overrides: []}
+"""
+        assert cautions(text, utc("2026-11-20T16:59:59+00:00")) == []
+        assert cautions(text, utc("2026-11-20T17:00:00+00:00")) == [
+            "6:7: defaults.overrides[0]: ended on 2026-11-20 at 12:00 America/New_York: remove it"
+        ]
+
+
+class TestCalendars:
+    @staticmethod
+    def with_calendar(calendar: str, more: str = "exclude: {dates: [closed]}", now: datetime = NOW) -> List[str]:
+        text = (
+            f"calendars:\n  closed: {{{calendar}}}\n"
+            f"clusters:\n  - {{name: a, cluster_id: a, region: r, project_id: p, state: running, {more}}}\n"
+        )
+        return cautions(text, now)
+
+    @pytest.mark.parametrize(
+        ("now", "has_ended"),
+        [
+            pytest.param("2026-11-21T11:59:59+00:00", False, id="still that date somewhere"),
+            pytest.param("2026-11-21T12:00:00+00:00", True, id="past everywhere"),
+        ],
+    )
+    def test_one_whose_dates_have_all_passed_is_told(self, now: str, has_ended: bool) -> None:  # noqa: FBT001
+        message = "3:19: calendars.closed.dates: ran out on 2026-11-20: write the coming dates, or remove the calendar"
+        found = self.with_calendar("dates: [2026-11-18..2026-11-20, 2025-12-24]", now=utc(now))
+        assert found == ([message] if has_ended else [])
+
+    @pytest.mark.parametrize(
+        ("calendar", "more"),
+        [
+            pytest.param("dates: [2020-12-24, 2026-12-24]", "exclude: {dates: [closed]}", id="one date to come"),
+            pytest.param("dates: [2020-12-24]", "exclude: {dates: [2026-12-24]}", id="not used"),
+            pytest.param("dates: [2020-12-24]", "exclude: {dates: [closed]}, enabled: false", id="not enabled"),
+            pytest.param("country: TH, dates: [2020-12-24]", "exclude: {dates: [closed]}", id="with a country"),
+        ],
+    )
+    def test_others_are_not(self, calendar: str, more: str) -> None:
+        assert self.with_calendar(calendar, more) == []
+
+    def test_one_of_the_defaults_is_used_by_every_cluster(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p, exclude: {dates: [closed]}}
+calendars:
+  closed: {dates: [2020-12-24]}
+clusters:
+  - {name: a, cluster_id: a, state: running}
+"""
+        assert [warning[:29] for warning in cautions(text)] == ["4:19: calendars.closed.dates:"]
+
+    @pytest.mark.parametrize(
+        ("now", "when"),
+        [
+            pytest.param("2027-11-01T23:59:59+00:00", None, id="more than 60 days before"),
+            pytest.param("2027-11-02T00:00:00+00:00", " before that", id="60 days before"),
+            pytest.param("2028-01-01T00:00:00+00:00", "", id="after"),
+        ],
+    )
+    def test_one_of_a_country_is_told_60_days_before_its_end(self, now: str, when: str) -> None:
+        message = (
+            "3:21: calendars.closed.country: public holidays are only known until 2027-12-31: "
+            f"run `cce-scheduler holidays` and redeploy{when}"
+        )
+        assert self.with_calendar("country: TH", now=utc(now)) == ([message] if when is not None else [])
+        assert self.with_calendar("country: TH", "stop_type: SOFT", utc(now)) == []
+
+
+class TestHomes:
+    def test_clusters_without_region_or_project_are_told_once_with_their_names(self) -> None:
+        clusters = "".join(f"  - {{name: c{n}, cluster_id: c{n}, state: running, region: r}}\n" for n in range(7))
+        text = (
+            "clusters:\n"
+            "  - {name: off, cluster_id: off, state: running, enabled: false}\n"
+            f"{clusters}"
+            "  - {name: dev, cluster_id: dev, state: running, project_id: p}\n"
+        )
+        assert cautions(text) == [
+            (
+                "4:5: clusters[1]: no project_id for c0, c1, c2, c3, c4 and 2 more: "
+                "write `project_id:` under `defaults:`, or the settings must have it"
+            ),
+            "11:5: clusters[8]: no region for dev: write `region:` under `defaults:`, or the settings must have it",
+        ]
+
+
+class TestPlaces:
+    def test_warnings_come_in_the_order_of_the_file(self) -> None:
+        text = """\
+calendars:
+  old: {dates: [2020-12-24]}
+defaults: {exclude: {dates: [old]}, region: r}
+clusters:
+  - name: a
+    cluster_id: a
+    windows:
+      - {start: "0 8 1 * mon", stop: "3 8 * * *"}
+      - {start: "30 2 * * *", stop: "0 3 * * *"}
+    overrides: [{state: running, from: 2026-11-01T00:00, until: 2026-11-02T00:00}]
+    timezone: Europe/Berlin
+"""
+        places = [tuple(int(part) for part in text.split(":")[:2]) for text in cautions(text)]
+        assert places == sorted(places)
+        assert [line for line, _ in places] == [3, 6, 9, 9, 10, 10, 11]
+
+    def test_an_alias_is_the_place_of_its_anchor(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p}
+clusters:
+  - name: a
+    cluster_id: a
+    windows: &w
+      - {start: "0 8 1 * mon", stop: "0 20 * * *"}
+  - {name: b, cluster_id: b, windows: *w}
+"""
+        assert cautions(text) == [f'7:17: clusters[0].windows[0].start: "0 8 1 * mon" {BOTH_DAYS}']
+
+    def test_windows_of_the_defaults_are_looked_at_with_the_clusters_that_have_no_others(self) -> None:
+        text = """\
+defaults:
+  region: r
+  project_id: p
+  windows: [{stop: "30 2 * * *"}]
+clusters:
+  - {name: a, cluster_id: a, timezone: America/New_York, state: running}
+  - {name: b, cluster_id: b, timezone: Australia/Lord_Howe}
+"""
+        assert cautions(text) == []
+        assert [w.partition(": clocks")[0] for w in cautions(text.replace(", state: running", ""))] == [
+            "5:20: defaults.windows[0].stop"
+        ]
+
+    def test_a_file_of_many_clusters_is_looked_at_once_for_what_they_share(self) -> None:
+        clusters = "".join(f"  - {{name: c{n}, cluster_id: c{n}, schedule: office}}\n" for n in range(2000))
+        text = (
+            "defaults: {region: r, project_id: p, exclude: {dates: [2026-12-24]}}\ntimezone: Europe/Berlin\n"
+            'schedules: {office: {windows: [{hours: "Mon-Fri 02:30-20:00"}]}}\n'
+            f"clusters:\n{clusters}"
+        )
+        checked = parse_checked(f"version: 1\n{text}".encode(), "f.yaml")
+        begun = time.perf_counter()
+        assert find_cautions(checked, NOW) == []
+        assert time.perf_counter() - begun < 5
+
+
+_CRONS = st.tuples(
+    st.sampled_from(["0", "30", "0,30", "59", "5-50/15"]),
+    st.sampled_from(["0", "8", "23", "0,12", "8-20/6"]),
+    st.sampled_from(["*", "1", "1,15", "*/10"]),
+    st.sampled_from(["*", "3", "3-9", "*/2"]),
+    st.sampled_from(["*", "mon", "mon-fri", "sat#1", "0,6"]),
+).map(" ".join)
+
+
+class TestSpans:
+    """Times of day and days, put together, against a walk from firing to firing."""
+
+    @settings(max_examples=20, deadline=None)
+    @given(start=_CRONS, stop=_CRONS, first=st.dates(date(2024, 1, 1), date(2030, 12, 31)))
+    def test_are_those_between_a_start_and_the_next_stop(self, start: str, stop: str, first: date) -> None:
+        assert list(_spans(Window(start, stop), first)) == list(walk(start, stop, first))
+
+
+def walk(start: str, stop: str, first: date) -> Iterator[Tuple[datetime, timedelta]]:
+    begin = datetime.combine(first, datetime.min.time())
+    end = begin + timedelta(days=366)
+    starts = dict.fromkeys(firings(start, begin, end), True)
+    events = sorted({**dict.fromkeys(firings(stop, begin, end), False), **starts}.items())
+    previous = [croniter(expression, begin).get_prev(datetime) for expression in (start, stop)]
+    begun = previous[0] if previous[0] >= previous[1] else None
+    for at, is_start in events:
+        if is_start:
+            begun = begun or at
+        elif begun:
+            if begun >= begin:
+                yield begun, at - begun
+            begun = None
+    if begun and begun >= begin:
+        yield begun, end - begun
+
+
+def firings(expression: str, begin: datetime, end: datetime) -> Iterator[datetime]:
+    cron = croniter(expression, begin - timedelta(minutes=1))
+    return takewhile(lambda at: at < end, iter(lambda: cron.get_next(datetime), None))

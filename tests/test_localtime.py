@@ -1,0 +1,177 @@
+"""Changes of the clock, held against the zones' own tables, and local times mapped to instants."""
+
+import importlib
+from datetime import date, datetime, timedelta, timezone
+from functools import cache
+from itertools import chain
+from typing import Dict, List, Tuple
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+
+from scheduler.localtime import (
+    Change,
+    date_flips,
+    find_zone,
+    first_change,
+    instants_of,
+    last_change,
+    local_at,
+    offset_at,
+)
+from tests.oracle_cases import utc
+
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=timezone.utc), datetime(2038, 1, 1, tzinfo=timezone.utc)
+INSTANT = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@cache
+def table_of(name: str) -> Tuple[Change, ...]:
+    """Read the changes of offset since 1990 out of a zone's own table of transitions and the rule that follows it."""
+    zone = importlib.import_module("zoneinfo._zoneinfo").ZoneInfo(name)
+    seconds = set(zone._trans_utc)
+    if hasattr(zone._tz_after, "transitions"):
+        for year in range(1990, LAST.year):
+            begin, end = zone._tz_after.transitions(year)
+            seconds |= {begin - zone._tz_after.std.utcoff.total_seconds()}
+            seconds |= {end - zone._tz_after.dst.utcoff.total_seconds()}
+    found = []
+    for second in sorted(seconds):
+        at = _EPOCH + timedelta(seconds=second)
+        before, after = offset_at(zone, at - INSTANT), offset_at(zone, at)
+        if at.year >= 1990 and at < LAST and before != after:
+            found.append(Change(at, before, after))
+    return tuple(found)
+
+
+def zone_names() -> List[str]:
+    return sorted(name for name in available_timezones() if not name.startswith(("posix", "right", "localtime")))
+
+
+def one_of_each_table() -> List[str]:
+    """Return the zones, leaving out those that are another one by a second name."""
+    names: Dict[Tuple[Change, ...], str] = {}
+    for name in zone_names():
+        names.setdefault(table_of(name), name)
+    return sorted(names.values())
+
+
+def test_finds_in_both_directions_the_changes_of_every_zone() -> None:
+    for name in one_of_each_table():
+        zone, expected = ZoneInfo(name), [change for change in table_of(name) if change.at > FIRST]
+        forward, at = [], FIRST
+        while True:
+            change = first_change(zone, at, LAST - INSTANT)
+            if change is None:
+                break
+            forward.append(change)
+            at = change.at
+        assert forward == expected, name
+        backward, at = [], LAST - INSTANT
+        while True:
+            change = last_change(zone, FIRST, at)
+            if change is None:
+                break
+            backward.append(change)
+            at = change.at - INSTANT
+        assert backward[::-1] == expected, name
+
+
+def test_no_zone_changes_twice_within_the_step_of_the_search() -> None:
+    gaps = (
+        (later.at - earlier.at, name)
+        for name in zone_names()
+        for earlier, later in zip(table_of(name), table_of(name)[1:])
+    )
+    assert min(gaps)[0] > timedelta(days=6)
+
+
+def test_a_change_is_after_the_one_bound_and_not_after_the_other() -> None:
+    zone, at = ZoneInfo("Europe/London"), utc("2026-03-29T01:00+00:00")
+    change = Change(at, timedelta(0), timedelta(hours=1))
+    second = timedelta(seconds=1)
+
+    assert first_change(zone, at - second, at) == last_change(zone, at - second, at) == change
+    assert first_change(zone, at, at + second) is last_change(zone, at, at + second) is None
+    assert first_change(zone, at - second, at - INSTANT) is last_change(zone, at - second, at - INSTANT) is None
+    assert change.first_local == datetime(2026, 3, 29, 1, 0)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "instants"),
+    [
+        pytest.param("UTC", "2026-03-08T02:30", ["2026-03-08T02:30"], id="utc"),
+        pytest.param("Asia/Kathmandu", "2026-03-08T02:30", ["2026-03-07T20:45"], id="quarters"),
+        pytest.param("America/New_York", "2026-03-08T01:59", ["2026-03-08T06:59"], id="before-the-gap"),
+        pytest.param("America/New_York", "2026-03-08T02:00", ["2026-03-08T07:00"], id="the-gap-begins"),
+        pytest.param("America/New_York", "2026-03-08T02:59", ["2026-03-08T07:00"], id="the-gap-ends"),
+        pytest.param("America/New_York", "2026-03-08T03:00", ["2026-03-08T07:00"], id="after-the-gap"),
+        pytest.param("America/New_York", "2026-11-01T00:59", ["2026-11-01T04:59"], id="before-the-repeated-hour"),
+        pytest.param("America/New_York", "2026-11-01T01:00", ["2026-11-01T05:00", "2026-11-01T06:00"], id="twice"),
+        pytest.param("America/New_York", "2026-11-01T02:00", ["2026-11-01T07:00"], id="after-the-repeated-hour"),
+        pytest.param("Australia/Lord_Howe", "2026-04-05T01:45", ["2026-04-04T14:45", "2026-04-04T15:15"], id="half"),
+        pytest.param("Australia/Lord_Howe", "2026-10-04T02:15", ["2026-10-03T15:30"], id="half-a-gap"),
+        pytest.param("Pacific/Apia", "2011-12-30T15:00", ["2011-12-30T10:00"], id="a-skipped-day"),
+        pytest.param("America/Santiago", "2026-09-06T00:30", ["2026-09-06T04:00"], id="a-skipped-midnight"),
+    ],
+)
+def test_maps_a_local_time_to_its_instants(zone: str, local: str, instants: List[str]) -> None:
+    found = instants_of(ZoneInfo(zone), datetime.fromisoformat(local))
+
+    assert list(found) == [utc(text + "+00:00") for text in instants]
+
+
+@pytest.mark.parametrize(
+    ("zone", "days", "flips"),
+    [
+        pytest.param("Asia/Bangkok", ["2026-12-05"], ["2026-12-04T17:00", "2026-12-05T17:00"], id="a-day"),
+        pytest.param(
+            "UTC", ["2026-12-05", "2026-12-06", "2026-12-08"],
+            ["2026-12-05T00:00", "2026-12-07T00:00", "2026-12-08T00:00", "2026-12-09T00:00"], id="days-that-meet",
+        ),
+        pytest.param("America/Santiago", ["2026-09-06"], ["2026-09-06T04:00", "2026-09-07T03:00"], id="no-midnight"),
+        pytest.param("America/Havana", ["2026-11-01"], ["2026-11-01T04:00", "2026-11-02T05:00"], id="two-midnights"),
+        pytest.param("Pacific/Apia", ["2011-12-30"], [], id="a-day-that-did-not-exist"),
+        pytest.param(
+            "America/St_Johns", ["2010-11-07"],
+            ["2010-11-07T02:30", "2010-11-07T02:31", "2010-11-07T03:30", "2010-11-08T03:30"],
+            id="put-back-a-minute-after-midnight",
+        ),
+        pytest.param(
+            "America/St_Johns", ["2010-11-06"],
+            ["2010-11-06T02:30", "2010-11-07T02:30", "2010-11-07T02:31", "2010-11-07T03:30"],
+            id="entered-again-from-the-day-after",
+        ),
+        pytest.param("UTC", [], [], id="no-dates"),
+    ],
+)  # fmt: skip
+def test_tells_when_the_clocks_enter_and_leave_dates(zone: str, days: List[str], flips: List[str]) -> None:
+    dates = frozenset(map(date.fromisoformat, days))
+
+    assert date_flips(ZoneInfo(zone), dates) == [utc(text + "+00:00") for text in flips]
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "America/Havana", "Pacific/Apia", "Asia/Gaza", "Africa/Cairo"])
+def test_the_flips_of_dates_are_those_of_every_minute(zone: str) -> None:
+    changes = [change.at for change in table_of(zone) if 2009 <= change.at.year <= 2013]
+    near = {local_at(ZoneInfo(zone), change + timedelta(days=n)).date() for change in changes for n in (-1, 0, 1)}
+    minutes = sorted(set(chain.from_iterable((c + timedelta(minutes=m) for m in range(-4000, 4000)) for c in changes)))
+    for dates in (frozenset(sorted(near)[::2]), frozenset(sorted(near)[::3])):
+        inside = [local_at(ZoneInfo(zone), minute).date() in dates for minute in minutes]
+        expected = [
+            minute
+            for before, minute, was, now in zip(minutes, minutes[1:], inside, inside[1:])
+            if was != now and minute - before == timedelta(minutes=1)
+        ]
+        found = [flip for flip in date_flips(ZoneInfo(zone), dates) if flip in set(minutes[1:])]
+        assert found == expected
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "Asia", "../etc/passwd", "Asia/Bang\0kok", "/etc/localtime"])
+def test_a_zone_that_is_none(name: str) -> None:
+    assert find_zone(name) is None
+
+
+def test_a_zone_that_is_one() -> None:
+    assert find_zone("Asia/Bangkok") is ZoneInfo("Asia/Bangkok")

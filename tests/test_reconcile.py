@@ -1,0 +1,381 @@
+"""One run end to end, over HTTP: places apart from each other, and what many runs come to."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.errors import (
+    CloudError,
+    InputError,
+    PermanentCloudError,
+    TemporaryCloudError,
+    UnsafePlanError,
+    UntrustedAnswerError,
+)
+from scheduler.model import Cluster, Exclude, HoldKind, Power, Schedules, State, StopType, Timing, Window
+from scheduler.reconcile import place_clusters, run_once
+from scheduler.settings import Credentials
+from scheduler.simulated import SIMULATED_AK, SimulatedCloud, SimulatedServer, serve
+from scheduler.simulated.calls import failing, html, reset
+from tests.scenes import (
+    BATCH,
+    DEV,
+    NOW,
+    OTHER_PROJECT,
+    PROJECT,
+    TEST,
+    connector,
+    failing_at,
+    listings,
+    make_cluster,
+    make_schedules,
+    posts,
+    statuses,
+)
+
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+@pytest.fixture
+def cloud() -> SimulatedCloud:
+    return SimulatedCloud(NOW)
+
+
+@pytest.fixture
+def endpoint(cloud: SimulatedCloud) -> Iterator[str]:
+    with serve(cloud) as url:
+        yield url
+
+
+def test_a_run_starts_and_stops_and_the_next_has_nothing_to_do(cloud: SimulatedCloud, endpoint: str) -> None:
+    on, off = cloud.add_server("on", cluster_id=DEV), cloud.add_server("off", cluster_id=TEST, status="SHUTOFF")
+    schedules = make_schedules(make_cluster(), make_cluster("test", TEST, State.RUNNING))
+    run = run_once(schedules, NOW, connector(endpoint))
+    assert not run.has_failed
+    assert sorted(posts(cloud), key=str) == sorted(
+        [(Power.STOP_SOFT, (on.server_id,)), (Power.START, (off.server_id,))], key=str
+    )
+    cloud.clear_ledger()
+    again = run_once(schedules, NOW, connector(endpoint))  # at once: all is on its way
+    assert again.plan.is_empty
+    cloud.advance_to(NOW + FIVE_MINUTES)
+    assert run_once(schedules, cloud.now, connector(endpoint)).plan.is_empty
+    assert not posts(cloud)
+    assert statuses(cloud) == {"on": "SHUTOFF", "off": "ACTIVE"}
+
+
+def test_a_dry_run_changes_nothing(cloud: SimulatedCloud, endpoint: str) -> None:
+    cloud.add_server(cluster_id=DEV)
+    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), dry_run=True)
+    assert (len(run.plan.clusters[0].actions), run.outcomes, run.dry_run) == (1, (), True)
+    assert not posts(cloud)
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        pytest.param(make_cluster(enabled=False), id="enabled: false"),
+        pytest.param(make_cluster(enabled=False, region=None, project_id=None), id="of no place"),
+    ],
+)
+def test_a_place_in_which_every_cluster_is_unmanaged_is_not_asked(
+    cloud: SimulatedCloud, endpoint: str, cluster: Cluster
+) -> None:
+    cloud.add_server(cluster_id=DEV)
+    run = run_once(make_schedules(cluster), NOW, connector(endpoint))
+    assert not run.has_failed
+    assert not cloud.ledger
+
+
+def test_an_unmanaged_cluster_beside_a_managed_one_is_left_alone(cloud: SimulatedCloud, endpoint: str) -> None:
+    cloud.add_server("dev", cluster_id=DEV)
+    cloud.add_server("test", cluster_id=TEST)
+    cloud.add_server("batch", cluster_id=BATCH)
+    schedules = make_schedules(
+        make_cluster(), make_cluster("test", TEST, enabled=False), make_cluster("batch", BATCH, State.STOPPED)
+    )
+    run = run_once(schedules, NOW, connector(endpoint))
+    assert [hold.kind for hold in run.plan.clusters[1].holds] == [HoldKind.UNMANAGED]
+    cloud.advance_to(NOW + FIVE_MINUTES)
+    assert statuses(cloud) == {"dev": "SHUTOFF", "test": "ACTIVE", "batch": "SHUTOFF"}
+
+
+def test_every_place_is_listed_once(cloud: SimulatedCloud, endpoint: str) -> None:
+    for project_id in (PROJECT, OTHER_PROJECT):
+        cloud.add_server(cluster_id=DEV, project_id=project_id)
+        cloud.add_server(cluster_id=TEST, project_id=project_id)
+    clusters = [
+        make_cluster(f"{cluster_id}-{project_id}", cluster_id, project_id=project_id)
+        for cluster_id in (DEV, TEST)
+        for project_id in (PROJECT, OTHER_PROJECT)
+    ]
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint))
+    assert not run.has_failed
+    assert sorted(r.path.split("/")[2] for r in listings(cloud)) == sorted([PROJECT, OTHER_PROJECT])
+    assert [len(ids) for _, ids in posts(cloud)] == [2, 2]
+
+
+# Places are isolated
+
+
+def two_places(cloud: SimulatedCloud, *, here: int = 1) -> Tuple[Schedules, List[SimulatedServer]]:
+    """Return clusters of two places, and their servers: two clusters in the one that is to fail, and one elsewhere."""
+    servers = [cloud.add_server("there", cluster_id=BATCH, project_id=OTHER_PROJECT)]
+    for cluster_id in (DEV, TEST):
+        servers += [cloud.add_server(cluster_id=cluster_id, sparse=False) for _ in range(here)]
+    clusters = [make_cluster("dev", DEV), make_cluster("there", BATCH, project_id=OTHER_PROJECT)]
+    return make_schedules(*clusters, make_cluster("test", TEST), make_cluster("off", "off", enabled=False)), servers
+
+
+def assert_only_there(cloud: SimulatedCloud, run: Any, there: SimulatedServer, error: type) -> None:
+    dev, elsewhere, test, disabled = run.plan.clusters
+    assert type(dev.error) is error
+    assert dev.error is test.error
+    assert (elsewhere.error, disabled.error) == (None, None)
+    assert (dev.actions, dev.holds, test.actions, test.holds) == ((), (), (), ())
+    assert [(o.cluster, o.error) for o in run.outcomes] == [("there", None)]
+    assert posts(cloud) == [(Power.STOP_SOFT, (there.server_id,))]
+    assert run.has_failed
+
+
+def test_wrong_credentials_of_one_place_leave_the_others_done(cloud: SimulatedCloud, endpoint: str) -> None:
+    schedules, servers = two_places(cloud)
+    wrong = {PROJECT: Credentials(SIMULATED_AK, "wrong")}
+    run = run_once(schedules, NOW, connector(endpoint, wrong))
+    assert_only_there(cloud, run, servers[0], PermanentCloudError)
+    assert len(listings(cloud)) == 2  # 401 is not tried again
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        pytest.param(html(), UntrustedAnswerError, id="HTML"),
+        pytest.param(failing(403, "Ecs.0003"), PermanentCloudError, id="403"),
+        pytest.param(failing(500, "Ecs.0000"), TemporaryCloudError, id="500"),
+    ],
+)
+def test_a_listing_that_fails_leaves_the_other_places_done(
+    cloud: SimulatedCloud, endpoint: str, fault: Any, error: type
+) -> None:
+    schedules, servers = two_places(cloud)
+    cloud.faults = failing_at(fault, project_id=PROJECT)
+    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint)), servers[0], error)
+
+
+def test_a_later_page_that_fails_leaves_its_place_untouched(cloud: SimulatedCloud, endpoint: str) -> None:
+    schedules, servers = two_places(cloud, here=501)
+    cloud.faults = failing_at(failing(502, "APIGW.0201"), 2, project_id=PROJECT)
+    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint)), servers[0], TemporaryCloudError)
+
+
+def test_a_place_that_cannot_be_opened_leaves_the_others_done(cloud: SimulatedCloud, endpoint: str) -> None:
+    schedules, servers = two_places(cloud)
+    opened = connector(endpoint)
+
+    def connect(region: str, project_id: str) -> Any:
+        if project_id == PROJECT:
+            raise PermanentCloudError("unknown region")
+        return opened(region, project_id)
+
+    assert_only_there(cloud, run_once(schedules, NOW, connect), servers[0], PermanentCloudError)
+
+
+def test_what_is_wrong_with_the_settings_is_raised(cloud: SimulatedCloud) -> None:
+    def connect(region: str, project_id: str) -> Any:
+        raise InputError(f"no credentials for {region} {project_id}")
+
+    with pytest.raises(InputError):
+        run_once(two_places(cloud)[0], NOW, connect)
+
+
+def test_every_connection_is_closed_whatever_happens(cloud: SimulatedCloud, endpoint: str) -> None:
+    closed: List[str] = []
+    opened = connector(endpoint)
+
+    class Watched:
+        def __init__(self, project_id: str, inner: Any) -> None:
+            self.project_id = project_id
+            self.list_page, self.start, self.stop = inner.list_page, inner.start, inner.stop
+            self.inner = inner
+
+        def close(self) -> None:
+            closed.append(self.project_id)
+            self.inner.close()
+
+    schedules, _ = two_places(cloud)
+    cloud.faults = failing_at(html(), project_id=PROJECT)
+    run_once(schedules, NOW, lambda region, project_id: Watched(project_id, opened(region, project_id)))
+    assert sorted(closed) == sorted([PROJECT, OTHER_PROJECT])
+
+
+# The limit
+
+
+def test_over_the_limit_no_stop_is_sent_and_starts_happen(cloud: SimulatedCloud, endpoint: str) -> None:
+    for project_id, cluster_id in ((PROJECT, DEV), (OTHER_PROJECT, TEST)):
+        cloud.add_server(cluster_id=cluster_id, project_id=project_id)
+    off = cloud.add_server(cluster_id=BATCH, status="SHUTOFF")
+    clusters = [
+        make_cluster(),
+        make_cluster("test", TEST, project_id=OTHER_PROJECT, stop_type=StopType.HARD),
+        make_cluster("batch", BATCH, State.RUNNING),
+    ]
+    run = run_once(make_schedules(*clusters, max_stops_per_run=1), NOW, connector(endpoint))
+    assert posts(cloud) == [(Power.START, (off.server_id,))]
+    assert run.has_failed
+    assert isinstance(run.plan.refusal, UnsafePlanError)
+    assert [(o.cluster, o.error is run.plan.refusal) for o in run.outcomes] == [
+        ("dev", True),
+        ("test", True),
+        ("batch", False),
+    ]
+    cloud.clear_ledger()
+    assert not run_once(make_schedules(*clusters, max_stops_per_run=2), NOW, connector(endpoint)).has_failed
+    assert len(posts(cloud)) == 2
+
+
+# Region and project
+
+
+def test_the_file_wins_over_the_settings() -> None:
+    own, lacking = make_cluster("own"), make_cluster("lacking", region=None, project_id=None)
+    placed = place_clusters(make_schedules(own, lacking), "other-region", "other-project").clusters
+    assert [(c.region, c.project_id) for c in placed] == [
+        (own.region, own.project_id),
+        ("other-region", "other-project"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("region", "project_id", "message"),
+    [
+        pytest.param(None, "p", "no region for dev, test: write `region:`", id="region"),
+        pytest.param("", "p", "no region for dev, test: write `region:`", id="empty region"),
+        pytest.param("r", None, "no project id for dev, test: write `project_id:`", id="project"),
+    ],
+)
+def test_a_place_that_nobody_names_is_an_error(region: Optional[str], project_id: Optional[str], message: str) -> None:
+    gaps: Dict[str, Any] = {"region": None, "project_id": None}
+    schedules = make_schedules(
+        make_cluster("dev", **gaps), make_cluster("test", **gaps), make_cluster("off", enabled=False, **gaps)
+    )
+    with pytest.raises(InputError) as raised:
+        place_clusters(schedules, region, project_id)
+    assert str(raised.value) == f"{message} under `defaults:` or set it in the settings"
+
+
+def test_of_many_clusters_without_a_place_some_are_named() -> None:
+    schedules = make_schedules(*(make_cluster(f"c{n}", region=None) for n in range(7)))
+    with pytest.raises(InputError, match=r"^no region for c0, c1, c2, c3, c4 and 2 more: "):
+        place_clusters(schedules, None, None)
+
+
+# Laws, over many runs
+
+OFFICE = Timing("UTC", windows=(Window("0 8 * * *", "0 20 * * *"),))
+_servers = st.lists(
+    st.fixed_dictionaries(
+        {
+            "cluster_id": st.sampled_from([DEV, TEST, BATCH, None]),
+            "status": st.sampled_from(["ACTIVE", "SHUTOFF", "ACTIVE", "SHUTOFF", "ERROR", "BUILD"]),
+            "tags": st.sampled_from([(), ("keep",), ("cce-scheduler=off",), (f"CCE-Cluster-ID={BATCH}",)]),
+            "charging_mode": st.sampled_from(["0", "0", "1"]),
+            "locked": st.sampled_from([False, False, True]),
+            "frozen": st.sampled_from([False, False, True]),
+            "omit": st.sampled_from([(), (), ("locked",), ("metadata",), ("name",), ("tags",), ("status",)]),
+        }
+    ),
+    max_size=10,
+)
+_states = st.lists(st.sampled_from(State), min_size=3, max_size=3)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(servers=_servers, states=_states, stop_type=st.sampled_from(StopType), strict=st.booleans())
+def test_after_a_run_has_been_obeyed_the_next_does_nothing(
+    servers: Sequence[Dict[str, Any]],
+    states: Sequence[State],
+    stop_type: StopType,
+    strict: bool,  # noqa: FBT001
+) -> None:
+    cloud = SimulatedCloud(NOW, strict_batches=strict)
+    for fields in servers:
+        if not (fields["locked"] or fields["frozen"]):  # what an answer does not show, nobody can heed
+            cloud.add_server(**fields)
+        else:
+            cloud.add_server(**{**fields, "omit": ()})
+    clusters = [
+        make_cluster(cluster_id, cluster_id, state, stop_type=stop_type, exclude=Exclude(tags=("keep",)))
+        if state is not State.UNMANAGED
+        else make_cluster(cluster_id, cluster_id, enabled=False)
+        for cluster_id, state in zip((DEV, TEST, BATCH), states)
+    ]
+    schedules = make_schedules(*clusters)
+    with serve(cloud) as endpoint:
+        first = run_once(schedules, NOW, connector(endpoint))
+        cloud.advance_to(NOW + FIVE_MINUTES)
+        second = run_once(schedules, cloud.now, connector(endpoint))
+    assert not first.has_failed  # nothing is asked for that the cloud would refuse
+    assert second.plan.is_empty
+    assert len(posts(cloud)) == len({action.power for plan in first.plan.clusters for action in plan.actions})
+
+
+def run_at(instants: Sequence[datetime]) -> Dict[str, str]:
+    """Return what servers have become after runs at these instants."""
+    cloud = SimulatedCloud(datetime(2026, 12, 1, 7, 30, tzinfo=timezone.utc))
+    cloud.add_server("dev", cluster_id=DEV, status="SHUTOFF")
+    cloud.add_server("dev-on", cluster_id=DEV)
+    cloud.add_server("kept", cluster_id=DEV, tags=["keep"])
+    cloud.add_server("test", cluster_id=TEST)
+    night = Timing("UTC", windows=(Window("55 19 * * *", "5 8 * * *"),))
+    schedules = make_schedules(
+        make_cluster(timing=OFFICE, exclude=Exclude(tags=("keep",))), make_cluster("test", TEST, timing=night)
+    )
+    with serve(cloud) as endpoint:
+        for at in instants:
+            cloud.advance_to(at)
+            run_once(schedules, at, connector(endpoint))
+    cloud.advance_to(instants[-1] + FIVE_MINUTES)
+    return statuses(cloud)
+
+
+@pytest.mark.parametrize("hour", [8, 20])
+@pytest.mark.parametrize("lost", range(-2, 3))
+def test_a_lost_run_leaves_no_trace_after_the_next(hour: int, lost: int) -> None:
+    edge = datetime(2026, 12, 1, hour, 2, tzinfo=timezone.utc)
+    runs = [edge + number * FIVE_MINUTES for number in range(-2, lost + 2)]
+    assert run_at(runs) == run_at(runs[:-2] + runs[-1:])
+
+
+def test_a_run_that_comes_twice_does_nothing_twice(cloud: SimulatedCloud, endpoint: str) -> None:
+    cloud.add_server(cluster_id=DEV)
+    schedules = make_schedules(make_cluster())
+    for _ in range(2):
+        run_once(schedules, NOW, connector(endpoint))
+    assert len(posts(cloud)) == 1
+
+
+def test_an_action_whose_answer_was_lost_is_not_sent_again(cloud: SimulatedCloud, endpoint: str) -> None:
+    cloud.add_server("dev", cluster_id=DEV)
+    cloud.faults = failing_at(reset(carried_out=True), 1, method="POST")
+    schedules = make_schedules(make_cluster())
+    first = run_once(schedules, NOW, connector(endpoint))
+    assert isinstance(first.outcomes[0].error, CloudError)
+    assert run_once(schedules, NOW, connector(endpoint)).plan.is_empty
+    cloud.advance_to(NOW + FIVE_MINUTES)
+    assert run_once(schedules, cloud.now, connector(endpoint)).plan.is_empty
+    assert len(posts(cloud)) == 1
+    assert statuses(cloud) == {"dev": "SHUTOFF"}
+
+
+def test_an_action_that_was_lost_on_its_way_is_sent_by_the_next_run(cloud: SimulatedCloud, endpoint: str) -> None:
+    cloud.add_server("dev", cluster_id=DEV)
+    cloud.faults = failing_at(reset(), 1, method="POST")
+    schedules = make_schedules(make_cluster())
+    assert run_once(schedules, NOW, connector(endpoint)).has_failed
+    assert not run_once(schedules, NOW, connector(endpoint)).has_failed
+    cloud.advance_to(NOW + FIVE_MINUTES)
+    assert statuses(cloud) == {"dev": "SHUTOFF"}

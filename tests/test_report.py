@@ -1,0 +1,252 @@
+"""What a run says: names that other programs read, and sizes that the platform takes."""
+
+import json
+from datetime import timedelta
+from typing import Any, Dict, List
+
+import pytest
+
+from scheduler.errors import InputError, PermanentCloudError, SchedulerError, UnsafePlanError
+from scheduler.model import (
+    Action,
+    ClusterPlan,
+    Desired,
+    Hold,
+    HoldKind,
+    Outcome,
+    Plan,
+    Power,
+    Rule,
+    Run,
+    Server,
+    State,
+    Timing,
+)
+from scheduler.report import (
+    desired_json,
+    error_json,
+    error_result,
+    hold_counts,
+    log_lines,
+    one_shot_json,
+    plan_json,
+    run_errors,
+    run_json,
+    summarise,
+    write_instant,
+)
+from tests.scenes import DEV, NOW, PROJECT, REGION, TEST, make_cluster, make_server
+
+DESIRED = Desired(State.STOPPED, "after hours", Rule("windows", 1), NOW, NOW + timedelta(hours=12))
+REFUSED = PermanentCloudError("no right", code="EPS.0003", status_code=403, request_id="r-1")
+BANGKOK = make_cluster(timing=Timing("Asia/Bangkok", State.STOPPED))
+ON, OFF, HELD = make_server(1), make_server(2, status="SHUTOFF"), make_server(3, locked=True)
+
+
+def make_run(**changes: Any) -> Run:
+    """Return a run with a start, a HARD stop that was refused, and a hold."""
+    actions = (Action(Power.STOP_HARD, ON), Action(Power.START, OFF))
+    planned = ClusterPlan(BANGKOK, DESIRED, actions, (Hold(HoldKind.LOCKED, HELD, "locked"),), ("a warning",))
+    outcomes = (Outcome("dev", Power.STOP_HARD, ON, REFUSED), Outcome("dev", Power.START, OFF))
+    return Run(Plan(NOW, (planned,)), outcomes)._replace(**changes)
+
+
+def shown(server: Server, **more: Any) -> Dict[str, Any]:
+    return {"server_id": server.server_id, "server_name": server.name, **more}
+
+
+def subset(found: Dict[str, Any], *names: str) -> List[Any]:
+    return [found[name] for name in names]
+
+
+def test_writes_an_instant_with_its_offset() -> None:
+    assert write_instant(NOW) == "2026-12-01T12:00:00+00:00"
+    assert write_instant(NOW, "Asia/Bangkok") == "2026-12-01T19:00:00+07:00"
+    assert write_instant(None) is None
+
+
+def test_a_desired_state_is_written_in_the_zone_of_its_schedule() -> None:
+    assert desired_json(BANGKOK, NOW, DESIRED) == {
+        "cluster": "dev",
+        "at": "2026-12-01T19:00:00+07:00",
+        "state": "stopped",
+        "reason": "after hours",
+        "rule": {"kind": "windows", "index": 1},
+        "since": "2026-12-01T19:00:00+07:00",
+        "until": "2026-12-02T07:00:00+07:00",
+    }
+
+
+def test_a_plan_has_its_names() -> None:
+    plan = plan_json(make_run().plan)
+    (cluster,) = plan["clusters"]
+    assert plan["at"] == "2026-12-01T12:00:00+00:00"
+    assert plan["summary"] == {"start": 1, "stop": 1, "hold": 1, "errors": 0}
+    assert plan["refusal"] is None
+    assert subset(cluster, "name", "cluster_id", "region", "project_id") == ["dev", DEV, REGION, PROJECT]
+    assert subset(cluster, "state", "reason") == ["stopped", "after hours"]
+    assert subset(cluster, "since", "until") == ["2026-12-01T19:00:00+07:00", "2026-12-02T07:00:00+07:00"]
+    assert cluster["start"] == [shown(OFF)]
+    assert cluster["stop"] == [shown(ON, type="HARD")]
+    assert cluster["hold"] == [shown(HELD, status="ACTIVE", reason="locked")]
+    assert subset(cluster, "control_plane", "error", "warnings") == [None, None, ["a warning"]]
+
+
+def test_a_plan_counts_failed_clusters_and_a_refusal_as_errors() -> None:
+    broken = ClusterPlan(BANGKOK, DESIRED, error=REFUSED)
+    plan = plan_json(Plan(NOW, (broken, broken), UnsafePlanError("too many")))
+    assert plan["summary"]["errors"] == 3
+    assert plan["refusal"] == {"message": "too many"}
+    assert plan["clusters"][0]["error"] == {
+        "message": "no right",
+        "error_code": "EPS.0003",
+        "status_code": 403,
+        "request_id": "r-1",
+    }
+
+
+def test_a_result_has_its_names() -> None:
+    result = run_json(make_run(), "converge")
+    assert subset(result, "status", "action") == ["error", "converge"]
+    assert result["message"] == "started 1, stopped 0, held 1; failed: no right"
+    data = result["data"]
+    assert subset(data, "at", "dry_run") == ["2026-12-01T12:00:00+00:00", False]
+    assert data["server_list"] == [shown(OFF)]
+    assert subset(data, "error_code", "status_code", "request_id") == ["EPS.0003", 403, "r-1"]
+    (cluster,) = data["clusters"]
+    assert subset(cluster, "name", "cluster_id", "state", "reason") == ["dev", DEV, "stopped", "after hours"]
+    assert subset(cluster, "started", "stopped") == [[shown(OFF)], []]
+    assert cluster["held"] == [shown(HELD, status="ACTIVE", reason="locked")]
+    assert subset(cluster, "overdue", "control_plane") == [[], None]
+    assert cluster["error"]["servers"] == [shown(ON)]
+    assert cluster["error"]["message"] == "no right"
+
+
+def test_a_run_without_a_failure_is_a_success_without_error_fields() -> None:
+    result = run_json(make_run(outcomes=(Outcome("dev", Power.STOP_SOFT, ON),)), "converge")
+    assert result["status"] == "success"
+    assert result["data"]["clusters"][0]["stopped"] == [shown(ON, type="SOFT")]
+    assert result["data"]["clusters"][0]["error"] is None
+    assert not {"error_code", "status_code", "request_id"} & set(result["data"])
+
+
+def test_a_dry_run_shows_what_would_be_done_and_lists_nothing_as_done() -> None:
+    result = run_json(make_run(outcomes=(), dry_run=True), "plan")
+    assert result["message"] == "would start 1, would stop 1, held 1"
+    assert result["data"]["dry_run"] is True
+    assert result["data"]["server_list"] == []
+    assert result["data"]["clusters"][0]["started"] == [shown(OFF)]
+    assert result["data"]["clusters"][0]["stopped"] == [shown(ON, type="HARD")]
+
+
+def test_a_one_shot_result_has_nothing_but_the_old_names() -> None:
+    success = make_run(outcomes=(Outcome("dev", Power.STOP_SOFT, ON), Outcome("dev", Power.START, OFF)))
+    assert one_shot_json(success, "stop") == {
+        "status": "success",
+        "message": "started 1, stopped 1, held 1",
+        "action": "stop",
+        "data": {"server_list": [shown(ON), shown(OFF)]},
+    }
+
+
+def test_a_one_shot_failure_carries_what_the_api_gave() -> None:
+    data = one_shot_json(make_run(), "stop")["data"]
+    assert data == {"server_list": [shown(OFF)], "error_code": "EPS.0003", "status_code": 403, "request_id": "r-1"}
+
+
+@pytest.mark.parametrize(
+    ("error", "data"),
+    [
+        (InputError("wrong"), {"server_list": []}),
+        (REFUSED, {"server_list": [], "error_code": "EPS.0003", "status_code": 403, "request_id": "r-1"}),
+        (PermanentCloudError("no code", status_code=404), {"server_list": [], "status_code": 404}),
+    ],
+)
+def test_what_could_not_be_begun_is_an_error(error: SchedulerError, data: Dict[str, Any]) -> None:
+    assert error_result(error, None) == {"status": "error", "message": str(error), "action": None, "data": data}
+
+
+def test_no_error_is_null() -> None:
+    assert error_json(None) is None
+
+
+def of_many(number: int, name: str = "n") -> Run:
+    servers = [make_server(n, name=f"{name}-{n}") for n in range(number)]
+    holds = [
+        Hold(HoldKind.LOCKED, s, "locked") if n % 3 else Hold(HoldKind.ALREADY, s, "already stopped")
+        for n, s in enumerate(servers)
+    ]
+    stops = tuple(Action(Power.STOP_SOFT, s) for s in servers)
+    planned = ClusterPlan(BANGKOK, DESIRED, stops, tuple(holds))
+    return Run(Plan(NOW, (planned,)), tuple(Outcome("dev", Power.STOP_SOFT, s) for s in servers))
+
+
+@pytest.mark.parametrize("number", [100, 101])
+def test_of_more_than_a_hundred_servers_a_cluster_tells_the_number(number: int) -> None:
+    result = run_json(of_many(number), "converge")["data"]
+    cluster = result["clusters"][0]
+    if number == 100:
+        assert (len(cluster["held"]), len(cluster["stopped"])) == (100, 100)
+    else:
+        assert cluster["held"] == {"locked": 67, "already stopped": 34}
+        assert list(cluster["held"]) == ["locked", "already stopped"]
+        assert cluster["stopped"] == {"count": 101}
+    assert len(result["server_list"]) == number  # what the one-shot mode promises
+
+
+def test_holds_are_counted_by_reason() -> None:
+    holds = [Hold(HoldKind.EXCLUDED, ON, reason) for reason in ("b", "a", "b")]
+    assert list(hold_counts(holds).items()) == [("b", 2), ("a", 1)]
+
+
+# Failures
+
+
+def test_every_failure_is_told_once() -> None:
+    other = PermanentCloudError("other")
+    plans = (
+        ClusterPlan(BANGKOK, DESIRED, error=other),
+        ClusterPlan(make_cluster("test", TEST), DESIRED, error=other),
+    )
+    refusal = UnsafePlanError("too many")
+    outcomes = (Outcome("dev", Power.STOP_SOFT, ON, refusal), Outcome("dev", Power.STOP_SOFT, ON, REFUSED))
+    run = Run(Plan(NOW, plans, refusal), outcomes)
+    assert run_errors(run) == [other, refusal, REFUSED]
+    assert summarise(run) == "started 0, stopped 0, held 0; failed: other; too many; no right"
+
+
+@pytest.mark.parametrize(("dry_run", "failed"), [(False, True), (True, False)])
+def test_a_refusal_fails_a_run_but_not_a_look_at_it(dry_run: bool, failed: bool) -> None:  # noqa: FBT001
+    run = Run(Plan(NOW, (), UnsafePlanError("too many")), dry_run=dry_run)
+    assert run.has_failed is failed
+    assert bool(run_errors(run)) is failed
+
+
+# Log lines
+
+
+def test_the_log_has_a_line_for_each_cluster_that_did_something_and_one_for_the_run() -> None:
+    quiet = ClusterPlan(make_cluster("quiet", TEST), DESIRED, holds=(Hold(HoldKind.ALREADY, OFF, "already stopped"),))
+    broken = ClusterPlan(make_cluster("broken", "b"), DESIRED, error=REFUSED)
+    lonely = ClusterPlan(make_cluster("lonely", "l"), DESIRED, warnings=("no server",))
+    acted = make_run().plan.clusters[0]
+    run = Run(Plan(NOW, (quiet, acted, broken, lonely)), make_run().outcomes)
+    *clusters, summary = log_lines(run, "converge")
+    assert [line["name"] for line in clusters] == ["dev", "broken", "lonely"]
+    assert {line["event"] for line in clusters} == {"cluster"}
+    assert clusters[0]["held"] == {"locked": 1}
+    assert clusters[1]["error"]["error_code"] == "EPS.0003"
+    assert clusters[2]["warnings"] == ["no server"]
+    assert subset(summary, "event", "action", "status", "dry_run") == ["run", "converge", "error", False]
+    assert summary["message"] == summarise(run)
+
+
+def test_a_run_with_nothing_to_do_is_one_line() -> None:
+    (line,) = log_lines(Run(Plan(NOW, (ClusterPlan(BANGKOK, DESIRED),))), "converge")
+    assert subset(line, "event", "status", "message") == ["run", "success", "started 0, stopped 0, held 0"]
+
+
+def test_everything_that_is_said_is_json() -> None:
+    for run in (make_run(), of_many(200), make_run(outcomes=(), dry_run=True)):
+        for said in (run_json(run, "plan"), one_shot_json(run, "stop"), plan_json(run.plan), *log_lines(run, "plan")):
+            assert json.loads(json.dumps(said)) == said
