@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,3 +58,8 @@ def _text(stream: io.TextIOWrapper) -> str:
     raw = stream.buffer
     assert isinstance(raw, io.BytesIO)
     return raw.getvalue().decode()
+
+
+def heed_interrupts() -> None:
+    """Let a child process be interrupted, whoever started this one: a job in the background ignores interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

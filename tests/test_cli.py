@@ -13,7 +13,7 @@ import typer
 from scheduler.cli.application import Commands, application
 from scheduler.cli.output import line, show, table
 from scheduler.errors import PermanentCloudError
-from tests.cli_runner import GOLDEN, Ended, check_golden, isolate, run
+from tests.cli_runner import GOLDEN, Ended, check_golden, heed_interrupts, isolate, run
 
 ROOT = Path(__file__).parent.parent
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -41,11 +41,12 @@ def on_terminal(*arguments: str) -> "Tuple[subprocess.Popen[bytes], int]":
     import pty
 
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603 - our own program
+    process = subprocess.Popen(  # noqa: S603, PLW1509 - our own program, and no threads run here
         [sys.executable, "-m", "scheduler", *arguments],
         stdout=subprocess.PIPE,
         stderr=theirs,
         cwd=GOLDEN,
+        preexec_fn=heed_interrupts,
         env=environment({"TERM": "xterm"}),
     )
     os.close(theirs)
@@ -82,7 +83,10 @@ def test_an_interrupt_is_130() -> None:
     while b"simulating" not in seen:
         seen += os.read(terminal, 1 << 16)
     process.send_signal(signal.SIGINT)
-    stdout, _ = process.communicate(timeout=20)
+    try:
+        stdout, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
     seen += os.read(terminal, 1 << 16)
     os.close(terminal)
     assert (process.returncode, stdout) == (130, b"")

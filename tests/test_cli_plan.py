@@ -19,7 +19,7 @@ from scheduler.model import Power
 from scheduler.reconcile import run_once
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, failing
-from tests.cli_runner import GOLDEN, check_golden, isolate, run
+from tests.cli_runner import GOLDEN, check_golden, heed_interrupts, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
 NIGHT_AT = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
@@ -301,8 +301,9 @@ class TestWait:
 
     def test_an_interrupt_says_that_the_cloud_goes_on(self, cloud: SimulatedCloud, endpoint: str) -> None:
         add(cloud, "node-1", DEMO, status="SHUTOFF")  # time stands still in this cloud: it starts for ever
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(  # noqa: S603, PLW1509 - our own program; the cloud's threads take no locks here
             [sys.executable, "-m", "scheduler", "apply", "--wait", "--cluster", "demo", "--endpoint", endpoint],
+            preexec_fn=heed_interrupts,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=GOLDEN,
@@ -311,7 +312,10 @@ class TestWait:
         assert process.stderr is not None
         assert process.stderr.readline() == b"0 of 1 server as desired\n"
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=20)
+        try:
+            stdout, stderr = process.communicate(timeout=20)
+        finally:
+            process.kill()
         assert process.returncode == 130
         assert b"Applied: 1 started" in stdout
         assert stderr.decode().splitlines() == [
