@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test lint format locks clean
+.PHONY: simulate test oracle breaks bench lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -17,6 +17,17 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Holds the evaluator against the oracle for a long while, on all cores.
+oracle: $(VENV)/.installed
+	$(BIN)/python -m tests.long_oracle
+
+# Breaks one rule of time after the other, and sees that a test notices.
+breaks: $(VENV)/.installed
+	$(BIN)/python -m tests.breaks
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/evaluate.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

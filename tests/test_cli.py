@@ -41,12 +41,12 @@ def on_terminal(*arguments: str) -> "Tuple[subprocess.Popen[bytes], int]":
     import pty
 
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603, PLW1509 - our own program, and no threads run here
+    process = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-m", "scheduler", *arguments],
         stdout=subprocess.PIPE,
         stderr=theirs,
         cwd=GOLDEN,
-        preexec_fn=heed_interrupts,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
         env=environment({"TERM": "xterm"}),
     )
     os.close(theirs)

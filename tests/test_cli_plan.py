@@ -301,9 +301,9 @@ class TestWait:
 
     def test_an_interrupt_says_that_the_cloud_goes_on(self, cloud: SimulatedCloud, endpoint: str) -> None:
         add(cloud, "node-1", DEMO, status="SHUTOFF")  # time stands still in this cloud: it starts for ever
-        process = subprocess.Popen(  # noqa: S603, PLW1509 - our own program; the cloud's threads take no locks here
+        process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "scheduler", "apply", "--wait", "--cluster", "demo", "--endpoint", endpoint],
-            preexec_fn=heed_interrupts,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=GOLDEN,
