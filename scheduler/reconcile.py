@@ -11,11 +11,23 @@ from scheduler.cloud.listing import list_members
 from scheduler.errors import CloudError, InputError
 from scheduler.evaluate import desired_state
 from scheduler.execute import Place, execute, place_of, side_by_side
-from scheduler.model import Cluster, ClusterPlan, Desired, Run, Schedules, State
+from scheduler.model import (
+    Cluster,
+    ClusterPlan,
+    Desired,
+    Hold,
+    HoldKind,
+    OnExcludedDates,
+    Power,
+    Run,
+    Schedules,
+    State,
+)
 from scheduler.plan import Members, make_plan, plan_cluster
 from scheduler.public_holidays import check_end
 
 _Wanted = Tuple[Cluster, Desired]
+_KEEP_FROM_STOPPING = (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
 
 
 def run_once(schedules: Schedules, at: datetime, connect: Connect, *, dry_run: bool = False) -> Run:
@@ -30,6 +42,8 @@ def run_once(schedules: Schedules, at: datetime, connect: Connect, *, dry_run: b
         seen = dict(zip(managed, side_by_side(lambda p: _observe(p, places[p], connect, clouds), managed)))
         plans = [_plan(c, desired, seen.get(place_of(c.region, c.project_id))) for c, desired in wanted]
         warnings, failure = check_end(schedules.calendars_end, at)
+        if failure is not None:
+            plans = [_spare_on_unknown_dates(planned) for planned in plans]
         plan = make_plan(at, plans, schedules.limits)._replace(warnings=warnings, failure=failure)
         outcomes = () if dry_run else tuple(execute(plan, clouds))
     finally:
@@ -50,6 +64,23 @@ def place_clusters(schedules: Schedules, region: Optional[str], project_id: Opti
             names = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")  # noqa: PLR2004
             raise InputError(f"no {what} for {names}: write `{word}:` under `defaults:` or set it in the settings")
     return schedules._replace(clusters=tuple(placed))
+
+
+def _spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
+    """Hold the stops of a cluster that a holiday would keep from them: after the calendars' end any day may be one."""
+    timing = planned.cluster.timing
+    if not timing.excluded_dates or timing.on_excluded_dates not in (
+        OnExcludedDates.RUNNING,
+        OnExcludedDates.UNMANAGED,
+    ):
+        return planned
+    held = [
+        Hold(HoldKind.EXCLUDED, action.server, "excluded: whether the date is a holiday is not known")
+        for action in planned.actions
+        if action.power is not Power.START
+    ]
+    starts = tuple(action for action in planned.actions if action.power is Power.START)
+    return planned._replace(actions=starts, holds=(*planned.holds, *held))
 
 
 def _managed(group: Sequence[_Wanted]) -> List[Cluster]:

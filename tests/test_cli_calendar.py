@@ -8,7 +8,7 @@ import icalendar
 import pytest
 from freezegun import freeze_time
 
-from tests.cli_runner import check_golden, isolate, run
+from tests.cli_runner import GOLDEN, check_golden, isolate, run
 
 YEAR_END = ("--file", "year-end.yaml", "--from", "2026-12-24", "--days", "14")
 
@@ -117,3 +117,12 @@ def test_a_file_that_cannot_be_written_is_a_known_failure(tmp_path: Path) -> Non
     ended = run("calendar", "--ics", str(tmp_path / "none" / "a.ics"))
     assert (ended.code, ended.stdout) == (1, "")
     assert "cannot be written (No such file or directory): name another file" in ended.stderr
+
+
+def test_the_schedules_file_is_not_overwritten_with_a_calendar(tmp_path: Path) -> None:
+    file = tmp_path / "schedules.yaml"
+    file.write_bytes((GOLDEN / "schedules.yaml").read_bytes())
+    ended = run("calendar", "--file", str(file), "--ics", str(file))
+    assert ended.code == 1
+    assert ended.stderr == f"error: {file} is the schedules file itself: name another file with --ics\n"
+    assert file.read_bytes() == (GOLDEN / "schedules.yaml").read_bytes()

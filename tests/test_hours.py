@@ -117,8 +117,12 @@ def test_refuses(text: str, message: str) -> None:
     assert str(e.value) == message
 
 
-def test_six_whole_days_end() -> None:
-    assert parse_hours("Mon-Sat 00:00-24:00") == Window("0 0 * * mon-sat", "0 0 * * tue-sun")
+@pytest.mark.parametrize(
+    ("days", "next_days"),
+    [("mon-sat", "tue-sun"), ("fri-mon,sun-tue", "sat-tue,mon-wed"), ("mon,mon,mon", "tue,tue,tue")],
+)
+def test_less_than_seven_whole_days_end(days: str, next_days: str) -> None:
+    assert parse_hours(f"{days} 00:00-24:00") == Window(f"0 0 * * {days}", f"0 0 * * {next_days}")
 
 
 @pytest.mark.parametrize(("start", "end"), [(8, 20), (22, 6), (0, 24), (18, 0), (20, 24), (0, 1)])

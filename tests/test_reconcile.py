@@ -15,7 +15,19 @@ from scheduler.errors import (
     UnsafePlanError,
     UntrustedAnswerError,
 )
-from scheduler.model import Cluster, Exclude, HoldKind, Power, Schedules, State, StopType, Timing, Window
+from scheduler.model import (
+    CalendarsEnd,
+    Cluster,
+    Exclude,
+    HoldKind,
+    OnExcludedDates,
+    Power,
+    Schedules,
+    State,
+    StopType,
+    Timing,
+    Window,
+)
 from scheduler.reconcile import place_clusters, run_once
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SimulatedCloud, SimulatedServer, serve
@@ -72,6 +84,32 @@ def test_a_dry_run_changes_nothing(cloud: SimulatedCloud, endpoint: str) -> None
     run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), dry_run=True)
     assert (len(run.plan.clusters[0].actions), run.outcomes, run.dry_run) == (1, (), True)
     assert not posts(cloud)
+
+
+@pytest.mark.parametrize(
+    ("on_excluded_dates", "stops"),
+    [
+        pytest.param(OnExcludedDates.RUNNING, 0, id="a holiday would keep it running"),
+        pytest.param(OnExcludedDates.UNMANAGED, 0, id="a holiday would leave it alone"),
+        pytest.param(OnExcludedDates.NO_START, 1, id="a holiday would not keep it from stopping"),
+    ],
+)
+def test_after_the_end_of_the_holidays_nothing_is_stopped_that_one_might_keep(
+    on_excluded_dates: OnExcludedDates, stops: int, cloud: SimulatedCloud, endpoint: str
+) -> None:
+    cloud.add_server(cluster_id=DEV)
+    cloud.add_server(cluster_id=TEST, status="SHUTOFF")
+    dated: Dict[str, Any] = {"excluded_dates": {"2026-11-01": "holidays"}, "on_excluded_dates": on_excluded_dates}
+    clusters = (
+        make_cluster(timing=Timing("UTC", State.STOPPED, **dated)),
+        make_cluster("test", TEST, timing=Timing("UTC", State.RUNNING, **dated)),
+    )
+    ended = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
+    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint))
+    assert run.has_failed
+    powers = [power for power, _ in posts(cloud)]
+    assert (powers.count(Power.STOP_SOFT), powers.count(Power.START)) == (stops, 1)
+    assert len(run.plan.clusters[0].holds) == 1 - stops
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def calendar(  # noqa: PLR0913 - one for each option
     span = read_span(begin, days, schedules, now)
     found = coming(schedules, span)
     if ics is not None:
+        if ics.exists() and ics.samefile(file):
+            raise InputError(f"{ics} is the schedules file itself: name another file with --ics")
         _write(ics, calendar_file(schedules, span, now))
         note(f"{ics} written")
     if as_json:

@@ -18,7 +18,7 @@ from typing import List, NamedTuple
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent.parent
 _TREE = ("scheduler", "schema", "tests", "pyproject.toml")
-_TESTS = ("evaluate", "localtime", "hours")
+_TESTS = ("hours", "localtime", "evaluate")
 _TIMEOUT_S = 900
 
 
