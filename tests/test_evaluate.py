@@ -409,6 +409,24 @@ def test_says_what_is_desired_and_why(  # noqa: PLR0913, PLR0917 - a row of the 
     assert state_at(cluster(timing), utc(at.replace("Z", "+00:00"))) is found.state
 
 
+def test_tells_apart_the_two_passes_of_a_repeated_hour_written_in_its_own_zone() -> None:
+    asked = cluster(windows(NEW_YORK, ("30 1 * * *", "45 1 * * *")))
+    first, second = (datetime(2026, 11, 1, 1, 10, tzinfo=ZoneInfo(NEW_YORK), fold=fold) for fold in (0, 1))
+
+    assert desired_state(asked, first).until == utc("2026-11-01T05:30+00:00")
+    assert desired_state(asked, second).until == utc("2026-11-01T06:30+00:00")
+
+
+def test_a_transition_too_far_away_is_none_even_where_it_was_found_before() -> None:
+    start, end = "2039-12-03T09:00+07:00", "2039-12-03T10:00+07:00"
+    asked = cluster(overridden(ALWAYS_ON, override(State.STOPPED, start, end)))
+
+    assert desired_state(asked, utc("2035-01-01T00:00+07:00")).until == utc(start)
+    assert desired_state(asked, utc("2026-01-01T00:00+07:00")).until is None
+    assert desired_state(asked, utc("2045-01-01T00:00+07:00")).since == utc(end)
+    assert desired_state(asked, utc("2055-01-01T00:00+07:00")).since is None
+
+
 @pytest.mark.parametrize("timing", [OFFICE, ALWAYS_ON, RELEASE_NIGHT, STOP_ONLY])
 def test_leaves_a_disabled_cluster_unmanaged_whatever_its_timing(timing: Timing) -> None:
     at = utc("2026-12-01T18:30+07:00")
