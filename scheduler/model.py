@@ -7,9 +7,12 @@ Instants are aware datetimes in UTC unless a name says ``local``; durations are 
 
 from datetime import date, datetime
 from enum import Enum
-from typing import Mapping, NamedTuple, NewType, Optional, Tuple
+from typing import TYPE_CHECKING, Mapping, NamedTuple, NewType, Optional, Tuple
 
 from scheduler.errors import SchedulerError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 ClusterId = NewType("ClusterId", str)
 ServerId = NewType("ServerId", str)
@@ -45,6 +48,27 @@ class OnExcludedDates(str, Enum):
     STOPPED = "stopped"
     RUNNING = "running"
     UNMANAGED = "unmanaged"
+
+
+class ControlPlane(str, Enum):
+    """Whether the CCE control plane follows the schedule too."""
+
+    KEEP = "keep"
+    HIBERNATE = "hibernate"
+
+
+class Membership(str, Enum):
+    """How the servers of a cluster are found: by their ECS tag, or through CCE's list of nodes."""
+
+    TAGS = "tags"
+    NODES = "nodes"
+
+
+class AutoscaledPools(str, Enum):
+    """Whether nodes are stopped although an autoscaler may delete them for it."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
 
 
 class Window(NamedTuple):
@@ -85,14 +109,25 @@ class Timing(NamedTuple):
 
 
 class Exclude(NamedTuple):
-    """Which servers of a cluster are never touched: by name (glob) or id, by tag ``key`` or ``key=value``."""
+    """Which servers of a cluster are never touched: by name (glob) or id, by tag ``key`` or ``key=value``.
+
+    ``node_pools`` are names or ids of CCE node pools.
+    """
 
     servers: Tuple[str, ...] = ()
     tags: Tuple[str, ...] = ()
+    node_pools: Tuple[str, ...] = ()
+
+
+OVERDUE_AFTER_S = 1800
+"""How long a server may stay in another state than the desired one, unless the file says otherwise."""
 
 
 class Cluster(NamedTuple):
-    """One entry of ``clusters``, defaults applied. ``region`` and ``project_id`` may come from the settings."""
+    """One entry of ``clusters``, defaults applied. ``region`` and ``project_id`` may come from the settings.
+
+    ``hard_after_s`` is None where a SOFT stop that hangs never becomes a HARD one.
+    """
 
     name: str
     cluster_id: ClusterId
@@ -102,6 +137,11 @@ class Cluster(NamedTuple):
     stop_type: StopType = StopType.SOFT
     exclude: Exclude = Exclude()
     stop_prepaid: bool = False
+    hard_after_s: Optional[int] = None
+    overdue_after_s: int = OVERDUE_AFTER_S
+    control_plane: ControlPlane = ControlPlane.KEEP
+    autoscaled_pools: AutoscaledPools = AutoscaledPools.REFUSE
+    membership: Membership = Membership.TAGS
     enabled: bool = True
 
 
@@ -125,6 +165,14 @@ class Function(NamedTuple):
     settings: Mapping[str, str] = {}
 
 
+class Prices(NamedTuple):
+    """What an hour costs, in one currency: of a server by its flavor, and of a control plane (None: not said)."""
+
+    currency: str
+    per_hour: Mapping[str, "Decimal"]
+    control_plane_per_hour: "Optional[Decimal]" = None
+
+
 class CalendarsEnd(NamedTuple):
     """The ``last`` local date for which public holidays are known, and the first instant ``at`` after it."""
 
@@ -142,6 +190,8 @@ class Schedules(NamedTuple):
     limits: Limits = Limits()
     calendars_end: Optional[CalendarsEnd] = None
     function: Function = Function()
+    remote_overrides: bool = False
+    prices: Optional[Prices] = None
 
 
 class Rule(NamedTuple):
@@ -191,6 +241,43 @@ class Server(NamedTuple):
     updated: Optional[str] = None
     fault: Optional[str] = None
     flavor: Optional[str] = None
+
+
+class CceCluster(NamedTuple):
+    """A CCE cluster as the API shows it. Every field but the id may be missing from the answer.
+
+    ``phase`` is the API's own text, such as ``Available``; ``is_prepaid`` is True for yearly/monthly ones.
+    """
+
+    cluster_id: ClusterId
+    name: Optional[str] = None
+    phase: Optional[str] = None
+    is_prepaid: Optional[bool] = None
+    tags: Optional[Mapping[str, str]] = None
+
+
+class Node(NamedTuple):
+    """A node as CCE shows it. Its phase says nothing of its power; ``server_id`` is missing while it is made.
+
+    ``pool_id`` is None for a node outside of pools, and where the answer does not say.
+    """
+
+    node_id: str
+    name: Optional[str] = None
+    server_id: Optional[ServerId] = None
+    pool_id: Optional[str] = None
+    is_pool_known: bool = True
+    phase: Optional[str] = None
+    is_protected: Optional[bool] = None
+    """Whether the autoscaler may not delete it; None where the answer does not say."""
+
+
+class NodePool(NamedTuple):
+    """A node pool; ``is_autoscaled`` is None where the answer does not say."""
+
+    pool_id: str
+    name: Optional[str] = None
+    is_autoscaled: Optional[bool] = None
 
 
 class HoldKind(str, Enum):
