@@ -19,7 +19,7 @@ from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
 from scheduler.localtime import Change, first_change
-from scheduler.model import Cluster, ClusterId, OnExcludedDates, State, Timing, Window
+from scheduler.model import Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
 
 _YEAR = timedelta(days=366)
@@ -68,6 +68,7 @@ def find_cautions(checked: Checked, now: datetime) -> List[Problem]:
         found += _check_clocks(place, now)
     found += _check_overrides(checked, now)
     found += _check_calendars(checked, now)
+    found += _check_settings(checked)
     found += _check_homes(checked.schedules.clusters)
     problems = sort_problems([checked.document.problem(path, message) for path, message in found])
     # An alias brings one place of the text to several paths.
@@ -369,6 +370,35 @@ def _users_of_calendars(checked: Checked) -> Dict[str, FrozenSet[str]]:
             for name in entry.get("exclude", {}).get("dates", ()):
                 users[name] = users.get(name, frozenset()) | {cluster.timing.timezone}
     return users
+
+
+# Settings that work against each other
+
+
+def _check_settings(checked: Checked) -> Iterator[_Caution]:
+    """Yield one warning for all clusters that have it from one place."""
+    found: Dict[_Caution, List[str]] = {}
+    for number, cluster in enumerate(checked.schedules.clusters):
+        for key, message in _odd_settings(cluster) if cluster.enabled else ():
+            is_own = key in checked.document.data["clusters"][number]
+            path: Path_ = ("clusters", number, key) if is_own else ("defaults", key)
+            found.setdefault((path, message), []).append(cluster.name)
+    for (path, message), names in found.items():
+        yield path, f"for {_join(names)}, {message}"
+
+
+def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
+    """Yield what is odd in a cluster's settings, each with the key to change."""
+    if cluster.control_plane is ControlPlane.HIBERNATE and any(cluster.exclude):
+        message = (
+            "some servers are excluded, and one that stays up keeps the control plane up: "
+            "write keep, or exclude no servers"
+        )
+        yield "control_plane", message
+    enforce_s = cluster.timing.enforce_s if cluster.timing.windows else None  # a constant state insists always
+    if cluster.hard_after_s is not None and enforce_s is not None and cluster.hard_after_s >= enforce_s:
+        length = describe_duration(enforce_s)
+        yield "hard_after", f"enforce ends after {length}, before a stop can become HARD: write less than {length}"
 
 
 # Where clusters are

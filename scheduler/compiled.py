@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from scheduler.model import (
+    AutoscaledPools,
     CalendarsEnd,
     Cluster,
+    ControlPlane,
     Exclude,
+    Function,
     Limits,
+    Membership,
     OnExcludedDates,
     Override,
     Schedules,
@@ -55,7 +59,7 @@ def compiled_name(name: str) -> str:
 def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
     """Return checked schedules as JSON; equal schedules give equal bytes. ``sources`` are the files they came from.
 
-    What only ``deploy`` reads, the section ``function``, is left out.
+    What no run reads is left out: prices, and of the section ``function`` all but the period.
     """
     timings = list({id(c.timing): c.timing for c in schedules.clusters}.values())
     places = {id(timing): n for n, timing in enumerate(timings)}
@@ -66,6 +70,8 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
         "timings": [_timing_json(timing) for timing in timings],
         "clusters": [cluster._replace(timing=places[id(cluster.timing)]) for cluster in schedules.clusters],  # type: ignore[arg-type]
         "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
+        "every_s": schedules.function.every_s,
+        "remote_overrides": schedules.remote_overrides,
     }
     return json.dumps(compiled, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
@@ -79,7 +85,6 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
     except (ValueError, KeyError, TypeError):
         return None
     timings = [_read_timing(entry) for entry in compiled["timings"]]
-    states = {kind.value: kind for kind in StopType}
     excludes: Dict[str, Exclude] = {}
     clusters: List[Cluster] = []
     for entry in compiled["clusters"]:
@@ -90,13 +95,22 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
         clusters.append(
             cluster._replace(
                 timing=timings[cluster.timing],  # type: ignore[call-overload]
-                stop_type=states[cluster.stop_type],
                 exclude=excludes[key],
+                stop_type=StopType(cluster.stop_type),
+                control_plane=ControlPlane(cluster.control_plane),
+                autoscaled_pools=AutoscaledPools(cluster.autoscaled_pools),
+                membership=Membership(cluster.membership),
             )
         )
     end = compiled["calendars_end"]
     calendars_end = CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None
-    return Schedules(tuple(clusters), Limits._make(compiled["limits"]), calendars_end)
+    return Schedules(
+        tuple(clusters),
+        Limits._make(compiled["limits"]),
+        calendars_end,
+        Function(every_s=compiled["every_s"]),
+        compiled["remote_overrides"],
+    )
 
 
 def _digest(sources: Sequence[bytes]) -> str:

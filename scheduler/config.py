@@ -31,13 +31,18 @@ from scheduler.function import read_function
 from scheduler.hours import parse_hours
 from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at
 from scheduler.model import (
+    OVERDUE_AFTER_S,
+    AutoscaledPools,
     Cluster,
     ClusterId,
+    ControlPlane,
     Exclude,
     Function,
     Limits,
+    Membership,
     OnExcludedDates,
     Override,
+    Prices,
     Schedules,
     State,
     StopType,
@@ -184,6 +189,21 @@ class _Builder:
             Limits(limits.get("max_stops_per_run")),
             calendars_end=min((make_end(*end) for end in self._ends), key=lambda end: end.at, default=None),
             function=function,
+            remote_overrides=self._get((), data, "remote_overrides") is True,
+            prices=self._read_prices(data.get("prices")),
+        )
+
+    def _read_prices(self, entry: Any) -> Optional[Prices]:
+        """Read the section ``prices``; its numbers are still the text that was written, as exact as that."""
+        if not isinstance(entry, dict) or not self._is_sound(("prices",)):
+            return None
+        from decimal import Decimal
+
+        control_plane = entry.get("control_plane_per_hour")
+        return Prices(
+            entry["currency"],
+            {flavor: Decimal(price) for flavor, price in entry["per_hour"].items()},
+            None if control_plane is None else Decimal(control_plane),
         )
 
     def _read_function(self, entry: Mapping[str, Any]) -> Function:
@@ -349,7 +369,6 @@ class _Builder:
             return None
         on_excluded = OnExcludedDates(self._setting(path, data, "on_excluded_dates") or "no_start")
         timing = Timing(zone, when.state, when.windows, excluded, on_excluded, overrides, enforce_s)
-        exclude = [(("defaults",), self._defaults), (path, data)]
         enabled = self._setting(path, data, "enabled") is not False
         if enabled:
             self._ends |= {(last, zone) for last in self._holidays_used(path, data)}
@@ -360,11 +379,13 @@ class _Builder:
             region=self._setting(path, data, "region"),
             project_id=self._setting(path, data, "project_id"),
             stop_type=StopType(self._setting(path, data, "stop_type") or "SOFT"),
-            exclude=Exclude(
-                servers=tuple(text for p, d in exclude for _, text in self._excluded(p, d, "servers")),
-                tags=tuple(text for p, d in exclude for _, text in self._excluded(p, d, "tags")),
-            ),
+            exclude=Exclude(*(self._joined(path, data, key) for key in Exclude._fields)),
             stop_prepaid=bool(self._setting(path, data, "stop_prepaid")),
+            hard_after_s=self._duration(path, data, "hard_after"),
+            overdue_after_s=self._duration(path, data, "overdue_after") or OVERDUE_AFTER_S,
+            control_plane=ControlPlane(self._setting(path, data, "control_plane") or "keep"),
+            autoscaled_pools=AutoscaledPools(self._setting(path, data, "autoscaled_pools") or "refuse"),
+            membership=Membership(self._setting(path, data, "members") or "tags"),
             enabled=enabled,
         )
 
@@ -376,6 +397,15 @@ class _Builder:
     def _setting(self, path: Path_, data: Mapping[str, Any], key: str) -> Any:
         """Return a cluster's own setting, or the default's."""
         return self._get(path, data, key) if key in data else self._get(("defaults",), self._defaults, key)
+
+    def _duration(self, path: Path_, data: Mapping[str, Any], key: str) -> Optional[int]:
+        text = self._setting(path, data, key)
+        return None if text is None else parse_duration(text)
+
+    def _joined(self, path: Path_, data: Mapping[str, Any], key: str) -> Tuple[str, ...]:
+        """Return what the defaults and a cluster exclude by a key."""
+        owners: Tuple[Tuple[Path_, Mapping[str, Any]], ...] = ((("defaults",), self._defaults), (path, data))
+        return tuple(text for owner, entry in owners for _, text in self._excluded(owner, entry, key))
 
     def _excluded(self, path: Path_, data: Mapping[str, Any], key: str) -> List[Tuple[Path_, str]]:
         """Return what a cluster or the defaults exclude, each with its path."""

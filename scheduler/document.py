@@ -38,6 +38,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
+    "number": "a number",
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from random import Random
-from typing import Optional
+from typing import Any, Optional
 
 from hypothesis import strategies as st
 
@@ -316,6 +316,73 @@ def questions(draw: st.DrawFn, count: int = 8) -> tuple[Spec, list[datetime]]:
     rng = draw(st.randoms(use_true_random=False))
     spec = random_spec(rng)
     return spec, interesting_instants(rng, spec, count)
+
+
+_NAMES = st.text("abcäö *=-", min_size=1, max_size=6)
+_DURATIONS = st.sampled_from(["90s", "30m", "2h", "1d"])
+_SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    "region": st.just("ap-southeast-2"),
+    "project_id": st.just("p1"),
+    "timezone": st.sampled_from(ZONES),
+    "stop_type": st.sampled_from(["SOFT", "HARD"]),
+    "exclude": st.fixed_dictionaries(
+        {},
+        optional={
+            "servers": st.lists(_NAMES, max_size=3),
+            "tags": st.lists(st.from_regex("[a-c][=a-c]{0,3}", fullmatch=True), max_size=3),
+            "node_pools": st.lists(_NAMES, max_size=3),
+            "dates": st.lists(st.sampled_from(["closed", "2026-12-05", "2026-12-28..2027-01-02"]), max_size=3),
+        },
+    ),
+    "on_excluded_dates": st.sampled_from(ON_EXCLUDED),
+    "stop_prepaid": st.booleans(),
+    "hard_after": _DURATIONS,
+    "overdue_after": _DURATIONS,
+    "control_plane": st.sampled_from(["keep", "hibernate"]),
+    "autoscaled_pools": st.sampled_from(["refuse", "accept"]),
+    "members": st.sampled_from(["tags", "nodes"]),
+    "enabled": st.booleans(),
+}
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a schedules file as data. It may have a window that never stops, which is refused."""
+    clusters = [
+        {
+            "name": f"c{number}",
+            "cluster_id": f"id-{number}",
+            **draw(st.fixed_dictionaries({}, optional=_SETTINGS)),
+            **draw(st.just({"schedule": "shared"}) | specs().map(_written)),
+        }
+        for number in range(draw(st.integers(1, 4)))
+    ]
+    whole = {
+        "defaults": st.fixed_dictionaries({}, optional=_SETTINGS),
+        "timezone": st.sampled_from(ZONES),
+        "limits": st.fixed_dictionaries({}, optional={"max_stops_per_run": st.integers(0, 1000)}),
+        "remote_overrides": st.booleans(),
+        "prices": st.just({"currency": "USD", "per_hour": {"c7n.xlarge.2": 0.12}}),
+        "function": st.fixed_dictionaries({}, optional={"every": st.sampled_from(["1m", "1h", "1d"])}),
+    }
+    return {
+        "version": 1,
+        **draw(st.fixed_dictionaries({}, optional=whole)),
+        "calendars": {"closed": {"dates": ["2026-12-24", "2026-12-31..2027-01-01"]}},
+        "schedules": {"shared": {"windows": [{"hours": "Mon-Fri 22:00-06:00"}]}},
+        "clusters": clusters,
+    }
+
+
+def _written(spec: Spec) -> dict[str, Any]:
+    """Return what a cluster says to be on a schedule, but for its zone and its excluded dates."""
+    overrides = [
+        {"state": state, "from": f"{begin:%Y-%m-%dT%H:%M}Z", "until": f"{end:%Y-%m-%dT%H:%M}Z", "reason": "ä night"}
+        for state, begin, end in spec.overrides
+    ]
+    sides = [{side: cron for side, cron in zip(("start", "stop"), window) if cron} for window in spec.windows]
+    enforce = "always" if spec.enforce_s is None else f"{spec.enforce_s}s"
+    return {**({"windows": sides} if sides else {"state": spec.state}), "overrides": overrides, "enforce": enforce}
 
 
 def instants(zone: str) -> st.SearchStrategy[datetime]:

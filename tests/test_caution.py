@@ -3,7 +3,7 @@
 import time
 from datetime import date, datetime, timedelta
 from itertools import takewhile
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 import pytest
 from croniter import croniter
@@ -405,6 +405,64 @@ clusters:
         )
         assert self.with_calendar("country: TH", now=utc(now)) == ([message] if when is not None else [])
         assert self.with_calendar("country: TH", "stop_type: SOFT", utc(now)) == []
+
+
+class TestSettings:
+    DAYS = 'windows: [{hours: "daily 08:00-20:00"}]'
+    KEPT_UP = (
+        "some servers are excluded, and one that stays up keeps the control plane up: write keep, or exclude no servers"
+    )
+
+    @staticmethod
+    def with_settings(settings: str, when: str = "state: stopped") -> List[str]:
+        head = "defaults: {region: r, project_id: p}\nclusters:\n"
+        return cautions(f"{head}  - {{name: a, cluster_id: a, {when}, {settings}}}\n")
+
+    @pytest.mark.parametrize("exclude", ["servers: [x]", "tags: [x]", "node_pools: [x]"])
+    def test_an_excluded_server_keeps_the_control_plane_up(self, exclude: str) -> None:
+        settings = f"control_plane: hibernate, exclude: {{{exclude}}}"
+        assert self.with_settings(settings) == [f"4:61: clusters[0].control_plane: for a, {self.KEPT_UP}"]
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            pytest.param("control_plane: hibernate, exclude: {dates: [2027-12-05]}", id="only dates"),
+            pytest.param("control_plane: hibernate, exclude: {servers: []}", id="nothing"),
+            pytest.param("control_plane: keep, exclude: {servers: [x]}", id="keep"),
+            pytest.param("control_plane: hibernate, exclude: {servers: [x]}, enabled: false", id="not enabled"),
+        ],
+    )
+    def test_only_excluded_servers_of_a_cluster_that_hibernates_are_told(self, settings: str) -> None:
+        assert self.with_settings(settings) == []
+
+    def test_what_the_defaults_say_is_told_once_with_the_clusters_that_it_is_odd_for(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p, state: stopped, control_plane: hibernate}
+clusters:
+  - {name: a, cluster_id: a, exclude: {tags: [x]}}
+  - {name: b, cluster_id: b}
+  - {name: c, cluster_id: c, exclude: {servers: [x]}}
+  - {name: d, cluster_id: d, exclude: {servers: [x]}, control_plane: keep}
+"""
+        assert cautions(text) == [f"2:69: defaults.control_plane: for a, c, {self.KEPT_UP}"]
+
+    @pytest.mark.parametrize(
+        ("settings", "when", "ends"),
+        [
+            pytest.param("hard_after: 1h", f"enforce: 1h, {DAYS}", "1h", id="equal"),
+            pytest.param("hard_after: 3599s", f"enforce: 1h, {DAYS}", None, id="a second shorter"),
+            pytest.param("hard_after: 1h", "enforce: 1h, state: stopped", None, id="a constant state"),
+            pytest.param("hard_after: 2d", 'windows: [{stop: "0 20 * * *"}]', "1h", id="one-sided windows"),
+            pytest.param("hard_after: 2d", DAYS, None, id="always"),
+            pytest.param("enabled: false, hard_after: 2d", f"enforce: 1h, {DAYS}", None, id="not enabled"),
+        ],
+    )
+    def test_a_stop_must_become_hard_while_the_schedule_insists(
+        self, settings: str, when: str, ends: Optional[str]
+    ) -> None:
+        message = f"for a, enforce ends after {ends}, before a stop can become HARD: write less than {ends}"
+        found = [text.partition(" ")[2] for text in self.with_settings(settings, when)]
+        assert found == ([f"clusters[0].hard_after: {message}"] if ends else [])
 
 
 class TestHomes:

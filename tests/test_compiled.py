@@ -1,13 +1,19 @@
 import json
-from datetime import date
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Dict
 
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 from scheduler.compiled import read_compiled, write_compiled
-from scheduler.config import parse_config
+from scheduler.config import load_config, parse_config
+from scheduler.errors import ConfigError
 from scheduler.evaluate import desired_state
-from scheduler.model import CalendarsEnd
+from scheduler.model import CalendarsEnd, Cluster, Function, Schedules
 from tests.oracle_cases import utc
+from tests.schedule_strategies import files
 
 _TEXT = b"""
 version: 1
@@ -31,24 +37,61 @@ limits: {max_stops_per_run: 5}
 """
 
 
-def test_what_was_compiled_is_read_back_as_it_was() -> None:
-    schedules = parse_config(_TEXT, "schedules.yaml")
-    ends = schedules._replace(calendars_end=CalendarsEnd(date(2029, 12, 31), utc("2029-12-31T17:00:00+00:00")))
-    for whole in (schedules, ends):
-        assert read_compiled(write_compiled(whole, [_TEXT]), [_TEXT]) == whole
+def _same(ours: object, theirs: object) -> bool:
+    """Whether two values are equal and of the same types all the way down: a text equals the enum member it names."""
+    if type(ours) is not type(theirs):
+        return False
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return _same(tuple(ours.items()), tuple(theirs.items()))
+    return ours == theirs and (not isinstance(ours, datetime) or ours.tzinfo is getattr(theirs, "tzinfo", None))
+
+
+def _read_back(schedules: Schedules) -> Schedules:
+    read = read_compiled(write_compiled(schedules, [_TEXT]), [_TEXT])
+    assert read is not None
+    return read
+
+
+@settings(max_examples=60, deadline=None)
+@given(files(), st.booleans())
+def test_what_was_compiled_is_read_back_as_it_was(data: Dict[str, Any], has_holidays: bool) -> None:  # noqa: FBT001
+    try:
+        schedules = parse_config(json.dumps(data).encode(), "f.yaml")
+    except ConfigError as e:
+        assert {p.message.partition(",")[0] for p in e.problems} <= {"start and stop are equal"}  # noqa: PT017
+        reject()
+    if has_holidays:
+        end = CalendarsEnd(date(2029, 12, 31), utc("2029-12-31T17:00:00+00:00"))
+        schedules = schedules._replace(calendars_end=end)
+    kept = schedules._replace(function=Function(every_s=schedules.function.every_s), prices=None)
+    assert _same(_read_back(schedules), kept)
+
+
+def test_every_setting_survives_compiling() -> None:
+    """The generated files above may leave a setting out; this one has them all, none of them the default."""
+    file = Path(__file__).parent / "examples" / "valid" / "every-key.yaml"
+    schedules = load_config(file)
+    read = _read_back(schedules)
+    assert _same(read.clusters, schedules.clusters)
+    assert (read.function.every_s, read.remote_overrides, read.prices) == (600, True, None)
+    assert all(
+        getattr(cluster, field) != default
+        for cluster in read.clusters[:1]
+        for field, default in Cluster._field_defaults.items()
+        if field not in ("stop_type", "stop_prepaid", "enabled")
+    )
 
 
 def test_clusters_on_equal_timings_still_share_one() -> None:
-    clusters = (
-        read_compiled(write_compiled(parse_config(_TEXT, ""), [_TEXT]), [_TEXT]) or parse_config(b"", "")
-    ).clusters
+    clusters = _read_back(parse_config(_TEXT, "")).clusters
     assert len({id(c.timing) for c in clusters}) == len({id(c.timing) for c in parse_config(_TEXT, "").clusters})
 
 
 def test_what_was_compiled_desires_the_same() -> None:
     schedules = parse_config(_TEXT, "")
-    read = read_compiled(write_compiled(schedules, [_TEXT]), [_TEXT])
-    assert read is not None
+    read = _read_back(schedules)
     for text in ("2026-12-01T19:00:00+07:00", "2026-12-05T12:00:00+07:00", "2026-12-12T12:00:00+07:00"):
         ours, theirs = ([desired_state(c, utc(text)) for c in s.clusters] for s in (schedules, read))
         assert ours == theirs

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -20,7 +21,19 @@ from hypothesis import strategies as st
 from scheduler.config import load_config, parse_config, parse_duration
 from scheduler.document import MAX_BYTES, load_schema, parse_document
 from scheduler.errors import ConfigError
-from scheduler.model import Cluster, Exclude, Limits, OnExcludedDates, Schedules, State, StopType, Window
+from scheduler.model import (
+    AutoscaledPools,
+    Cluster,
+    ControlPlane,
+    Exclude,
+    Limits,
+    Membership,
+    OnExcludedDates,
+    Schedules,
+    State,
+    StopType,
+    Window,
+)
 
 EXAMPLES = Path(__file__).parent / "examples"
 INVALID = sorted((EXAMPLES / "invalid").glob("*.yaml"))
@@ -149,6 +162,32 @@ class TestDefaults:
             ),
             pytest.param("stop_prepaid", True, False, "stop_prepaid", (False, True, False), id="prepaid"),
             pytest.param("enabled", False, True, "enabled", (True, False, True), id="enabled"),
+            pytest.param("hard_after", "30m", "90s", "hard_after_s", (None, 1800, 90), id="hard-after"),
+            pytest.param("overdue_after", "1d", "2h", "overdue_after_s", (1800, 86400, 7200), id="overdue-after"),
+            pytest.param(
+                "control_plane",
+                "hibernate",
+                "keep",
+                "control_plane",
+                (ControlPlane.KEEP, ControlPlane.HIBERNATE, ControlPlane.KEEP),
+                id="control-plane",
+            ),
+            pytest.param(
+                "autoscaled_pools",
+                "accept",
+                "refuse",
+                "autoscaled_pools",
+                (AutoscaledPools.REFUSE, AutoscaledPools.ACCEPT, AutoscaledPools.REFUSE),
+                id="autoscaled-pools",
+            ),
+            pytest.param(
+                "members",
+                "nodes",
+                "tags",
+                "membership",
+                (Membership.TAGS, Membership.NODES, Membership.TAGS),
+                id="members",
+            ),
             pytest.param("enforce", "1h", "always", "timing.enforce_s", (None, 3600, None), id="enforce"),
             pytest.param(
                 "on_excluded_dates",
@@ -173,12 +212,14 @@ class TestDefaults:
         for part in attribute.split("."):
             found = [getattr(value, part) for value in found]
         assert tuple(found) == values
+        assert [type(value) for value in found] == [type(value) for value in values]
 
     def test_exclude_lists_are_joined(self) -> None:
-        defaults = {"exclude": {"servers": ["a", "b"], "tags": ["keep"], "dates": ["2026-12-05"]}}
-        own = {"servers": ["c"], "dates": ["2026-12-06"]}
+        pools = {"tags": ["keep"], "node_pools": ["ingress"]}
+        defaults = {"exclude": {"servers": ["a", "b"], "dates": ["2026-12-05"], **pools}}
+        own = {"servers": ["c"], "node_pools": ["db", "ingress"], "dates": ["2026-12-06"]}
         cluster = read_one({"state": "running", "exclude": own}, defaults=defaults)
-        assert cluster.exclude == Exclude(("a", "b", "c"), ("keep",))
+        assert cluster.exclude == Exclude(("a", "b", "c"), ("keep",), ("ingress", "db", "ingress"))
         assert list(cluster.timing.excluded_dates) == ["2026-12-05", "2026-12-06"]
 
     def test_an_empty_list_joins_nothing_and_takes_nothing_away(self) -> None:
@@ -500,6 +541,28 @@ class TestClusters:
     def test_a_limit_of_none_is_not_a_limit_of_nothing(self, most: Optional[int]) -> None:
         limits = {} if most is None else {"max_stops_per_run": most}
         assert parse(file_of({"state": "running"}, limits=limits)).limits == Limits(most)
+
+
+class TestWholeFile:
+    @pytest.mark.parametrize(
+        ("top", "obeyed"), [({}, False), ({"remote_overrides": False}, False), ({"remote_overrides": True}, True)]
+    )
+    def test_remote_overrides_are_obeyed_only_where_the_file_says_so(self, top: Dict[str, Any], obeyed: object) -> None:
+        assert parse(file_of({"state": "running"}, **top)).remote_overrides is obeyed
+
+    def test_there_are_no_prices_but_those_written(self) -> None:
+        assert parse(file_of({"state": "running"})).prices is None
+        written = {"currency": "USD", "per_hour": {"a": 0}}
+        assert parse(file_of({"state": "running"}, prices=written)).prices == ("USD", {"a": Decimal(0)}, None)
+
+    @pytest.mark.parametrize("text", ["0.1", "0.120", "12", "'0.12'", "0", "123456789.123456789"])
+    def test_a_price_is_exactly_what_was_written(self, text: str) -> None:
+        prices = f"prices: {{currency: EUR, per_hour: {{s7.large.4: {text}}}, control_plane_per_hour: {text}}}"
+        content = f"version: 1\nclusters: [{{name: a, cluster_id: a, state: running}}]\n{prices}\n"
+        found = parse_config(content.encode(), "f.yaml").prices
+        assert found is not None
+        (flavor,) = found.per_hour.values()
+        assert (str(flavor), str(found.control_plane_per_hour)) == (text.strip("'"), text.strip("'"))
 
 
 def _shuffle(data: Any, random: Random) -> Any:
