@@ -1,7 +1,7 @@
 """What can go wrong, as types: one for each thing a caller does about it.
 
 Every message says what, where, and what to do. The SDK's own exceptions never leave
-``cloud/huawei.py``; they become a `CloudError` that keeps the API's code, status and request id.
+``cloud/sdk.py``; they become a `CloudError` that keeps the API's code, status and request id.
 """
 
 from typing import NamedTuple, Optional, Sequence
@@ -47,7 +47,8 @@ class StaleCalendarError(SchedulerError):
 class CloudError(SchedulerError):
     """The cloud did not do what was asked.
 
-    ``code``, ``status_code`` and ``request_id`` are the API's own, None where it gave none.
+    ``code``, ``status_code`` and ``request_id`` are the API's own, None where it gave none; ``retry_after_s`` is how
+    long it asks to be left alone.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class CloudError(SchedulerError):
         code: Optional[str] = None,
         status_code: Optional[int] = None,
         request_id: Optional[str] = None,
+        retry_after_s: Optional[float] = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status_code = status_code
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class TemporaryCloudError(CloudError):

@@ -61,9 +61,13 @@ def make_schedules(*clusters: Cluster, max_stops_per_run: Optional[int] = None) 
     return Schedules(clusters, Limits(max_stops_per_run))
 
 
-def open_cloud(endpoint: str, credentials: Credentials = KEYS, project_id: str = PROJECT) -> HuaweiCloud:
+def open_cloud(
+    endpoint: str, credentials: Credentials = KEYS, project_id: str = PROJECT, region: str = REGION
+) -> HuaweiCloud:
     """Return the real client of one project, with a minute left of its run."""
-    return HuaweiCloud(credentials, REGION, project_id, endpoint=endpoint, remaining_s=lambda: 60.0)
+    return HuaweiCloud(
+        credentials, region, project_id, endpoint=endpoint, cce_endpoint=endpoint, remaining_s=lambda: 60.0
+    )
 
 
 def connector(endpoint: str, credentials: Optional[Mapping[str, Credentials]] = None) -> Connect:
@@ -71,7 +75,7 @@ def connector(endpoint: str, credentials: Optional[Mapping[str, Credentials]] = 
     own = credentials or {}
 
     def connect(region: str, project_id: str) -> HuaweiCloud:
-        return HuaweiCloud(own.get(project_id, KEYS), region, project_id, endpoint=endpoint, remaining_s=lambda: 60.0)
+        return open_cloud(endpoint, own.get(project_id, KEYS), project_id, region)
 
     return connect
 

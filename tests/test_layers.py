@@ -37,8 +37,13 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
 SIMULATED: Tuple[Tuple[str, ...], ...] = (
     ("scheduler.simulated.calls", "scheduler.simulated.servers", "scheduler.simulated.signature"),
     ("scheduler.simulated.jobs", "scheduler.simulated.runtime"),
-    ("scheduler.simulated.cloud", "scheduler.simulated.functions", "scheduler.simulated.platform"),
-    ("scheduler.simulated.ecs", "scheduler.simulated.functiongraph"),
+    (
+        "scheduler.simulated.cloud",
+        "scheduler.simulated.clusters",
+        "scheduler.simulated.functions",
+        "scheduler.simulated.platform",
+    ),
+    ("scheduler.simulated.cce", "scheduler.simulated.ecs", "scheduler.simulated.functiongraph"),
     ("scheduler.simulated.http",),
     ("scheduler.simulated",),
 )
@@ -49,10 +54,12 @@ ONLY_USERS_OF_THE_SIMULATED_CLOUD = ("scheduler.simulated.rehearsal", "scheduler
 
 THIRD_PARTY = {
     "croniter": ("scheduler.evaluate",),
-    "huaweicloudsdkcore": ("scheduler.cloud.huawei", "scheduler.deploy.functiongraph"),
+    "huaweicloudsdkcce": ("scheduler.cloud.huawei_cce",),
+    "huaweicloudsdkcore": ("scheduler.cloud.*", "scheduler.deploy.functiongraph"),
     "huaweicloudsdkecs": ("scheduler.cloud.huawei",),
     "huaweicloudsdkfunctiongraph": ("scheduler.deploy.functiongraph",),
-    "requests": ("scheduler.cloud.huawei", "scheduler.deploy.functiongraph"),
+    "requests": ("scheduler.cloud.sdk", "scheduler.deploy.functiongraph"),
+    "urllib3": ("scheduler.cloud.sdk",),
     "jsonschema": ("scheduler.document",),
     "yaml": ("scheduler.document",),
     "typer": ("scheduler.cli", "scheduler.cli.*"),
@@ -249,4 +256,6 @@ def test_importing_the_function_loads_nothing_that_it_may_not_need() -> None:
 
 def test_importing_the_edge_loads_the_sdk() -> None:
     """Or the test above would hold whatever is imported."""
-    assert "huaweicloudsdkecs.v2" in loaded_by("import scheduler.cloud.huawei")
+    loaded = loaded_by("import scheduler.cloud.huawei")
+    assert "huaweicloudsdkecs.v2" in loaded
+    assert not [name for name in loaded if name.startswith("huaweicloudsdkcce")]

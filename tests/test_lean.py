@@ -7,8 +7,9 @@ from typing import Dict
 
 import pytest
 
-from scheduler.deploy.lean import EMPTIED, LEFT_OUT, ON_DEMAND, imported_names, slim
+from scheduler.deploy.lean import EMPTIED, LEFT_OUT, SERVICES, imported_names, slim
 
+ON_DEMAND = [path for service in SERVICES for path in service.on_demand]
 _LIBRARIES = Path(importlib.import_module("huaweicloudsdkcore").__file__ or "").parent.parent
 
 
@@ -37,6 +38,17 @@ def test_the_models_that_our_calls_consist_of_are_kept_and_no_others() -> None:
     assert {"list_servers_details_response", "server_detail", "server_flavor", "server_id"} <= models
     assert "nova_server" not in models
     assert len(models) < 60
+
+
+def test_of_cce_only_the_models_of_our_calls_are_kept() -> None:
+    files = _installed("huaweicloudsdkcce")
+    kept = slim(files, {})
+    models = {Path(path).stem for path in kept if path.startswith("huaweicloudsdkcce/v3/model/")}
+    assert {"list_nodes_request", "hibernate_cluster_request", "resource_tag", "resource_delete_tag"} <= models
+    assert not {"upgrade_cluster_request", "cluster"} & models
+    assert len(models) < 15
+    assert "huaweicloudsdkcce/v3/cce_client.py" in kept
+    assert "huaweicloudsdkcce/v3/cce_async_client.py" not in kept
 
 
 @pytest.mark.parametrize("name", [*LEFT_OUT, *EMPTIED])

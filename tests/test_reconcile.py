@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.errors import (
     CloudError,
     InputError,
@@ -35,6 +36,7 @@ from scheduler.simulated.calls import failing, html, reset
 from tests.scenes import (
     BATCH,
     DEV,
+    KEYS,
     NOW,
     OTHER_PROJECT,
     PROJECT,
@@ -231,21 +233,19 @@ def test_what_is_wrong_with_the_settings_is_raised(cloud: SimulatedCloud) -> Non
 
 def test_every_connection_is_closed_whatever_happens(cloud: SimulatedCloud, endpoint: str) -> None:
     closed: List[str] = []
-    opened = connector(endpoint)
 
-    class Watched:
-        def __init__(self, project_id: str, inner: Any) -> None:
+    class Watched(HuaweiCloud):
+        def __init__(self, region: str, project_id: str) -> None:
             self.project_id = project_id
-            self.list_page, self.start, self.stop = inner.list_page, inner.start, inner.stop
-            self.inner = inner
+            super().__init__(KEYS, region, project_id, endpoint=endpoint, remaining_s=lambda: 60.0)
 
         def close(self) -> None:
             closed.append(self.project_id)
-            self.inner.close()
+            super().close()
 
     schedules, _ = two_places(cloud)
     cloud.faults = failing_at(html(), project_id=PROJECT)
-    run_once(schedules, NOW, lambda region, project_id: Watched(project_id, opened(region, project_id)))
+    run_once(schedules, NOW, Watched)
     assert sorted(closed) == sorted([PROJECT, OTHER_PROJECT])
 
 

@@ -1,25 +1,15 @@
-"""The real cloud: one project in one region through the real SDK, and the SDK's failures as ours.
+"""The real cloud: one project in one region through the real SDK.
 
-The only importer of the SDK. It retries nothing: the SDK's own retry cannot read every ``Retry-After`` and never
-retries an action. Least privilege for what is called here: ``ecs:cloudServers:list``, ``ecs:cloudServers:start``
-and ``ecs:cloudServers:stop``.
+This is ECS; the calls of CCE are in ``huawei_cce.py``, imported by the first of them. How the SDK is called and what
+becomes of its failures is decided in ``sdk.py``. Least privilege for what is called here: ``ecs:cloudServers:list``,
+``ecs:cloudServers:start`` and ``ecs:cloudServers:stop``.
 """
 
-import logging
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Callable, List, NoReturn, Optional, Sequence
-from urllib.parse import urlsplit
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
-import requests
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.client import ClientBuilder
-from huaweicloudsdkcore.exceptions.exceptions import (
-    HostUnreachableException,
-    SdkException,
-    ServiceResponseException,
-    SslHandShakeException,
-)
-from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkecs.v2 import (
     BatchStartServersOption,
     BatchStartServersRequest,
@@ -34,82 +24,55 @@ from huaweicloudsdkecs.v2 import (
     ServerId as SdkServerId,
 )
 
-from scheduler.cloud import PAGE_SIZE
+from scheduler.cloud import IDS_SIZE, PAGE_SIZE
+from scheduler.cloud.sdk import Channel, Needs, SendsOnce
 from scheduler.errors import (
-    CloudError,
     InputError,
     PermanentCloudError,
-    RefusedError,
-    TemporaryCloudError,
     ThrottledCloudError,
     UnknownOutcomeError,
     UntrustedAnswerError,
 )
-from scheduler.model import JobId, Server, ServerId, StopType
+from scheduler.model import CceCluster, ClusterId, JobId, Node, NodePool, Server, ServerId, StopType
 from scheduler.settings import Credentials
 
-_CONNECT_S = 5.0
-_READ_S = 20.0
-_LEAST_S = 3.0
-"""A call is not begun with less than this left of the run."""
+if TYPE_CHECKING:
+    from scheduler.cloud.huawei_cce import HuaweiCce
 
-_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What the SDK raises when it meets an answer that it cannot read."""
-
-_THROTTLED = frozenset({"Common.0024", "Common.1503", "Ecs.0118", "APIGW.0308", "APIG.0308"})
-_REFUSED = frozenset(
-    {
-        "Common.0021",
-        "Common.0022",
-        "Ecs.0030",
-        "Ecs.0100",
-        "Ecs.0110",
-        "Ecs.0114",
-        "Ecs.0226",
-        "Ecs.0603",
-        "Ecs.0605",
-        "Ecs.0611",
-        "Ecs.0614",
-    }
-)
-"""Codes that blame servers of a batch (error codes of the ECS API reference)."""
-
-# The SDK logs connection errors, which reach us as exceptions; without a handler Python prints them to stderr.
-logging.getLogger("HuaweiCloud-SDK-_Client").addHandler(logging.NullHandler())
+_NEEDS = Needs("ecs:cloudServers:list, :start and :stop")
 
 
-class _Client(EcsClient):  # type: ignore[misc]
-    """The SDK's client, without its second attempt: after a TypeError it would send an action again."""
-
-    def _call_api(self, **http_info: Any) -> Any:
-        return self.do_http_request(**http_info)
+class _EcsClient(SendsOnce, EcsClient):  # type: ignore[misc]
+    """The SDK's client, sending everything once."""
 
 
 class HuaweiCloud:
     """Keeps `scheduler.cloud.Cloud` for one project in one region. May be shared by threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a client is made of
         self,
         credentials: Credentials,
         region: str,
         project_id: str,
         *,
         endpoint: Optional[str] = None,
+        cce_endpoint: Optional[str] = None,
         remaining_s: Callable[[], float],
     ) -> None:
-        """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run."""
-        self._remaining_s = remaining_s
-        self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
-        self._config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
-        signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
-        if credentials.security_token:  # an empty one would be sent as an empty signed header
-            signer = signer.with_security_token(credentials.security_token)
-        builder = ClientBuilder(_Client).with_http_config(self._config).with_credentials(signer)
-        if endpoint:
-            builder = builder.with_endpoint(check_endpoint(endpoint))
-        else:
-            builder = builder.with_region(_find_region(region))
-        self._client = builder.build()
+        """``endpoint`` (of ECS) and ``cce_endpoint`` replace the region's own; ``remaining_s`` is left of the run."""
+        self._ecs = Channel(
+            _EcsClient,
+            credentials,
+            project_id,
+            endpoint=endpoint,
+            find_region=lambda: _find_region(region),
+            remaining_s=remaining_s,
+        )
+        self._open_cce = partial(
+            _open_cce, credentials, region, project_id, endpoint=cce_endpoint, remaining_s=remaining_s
+        )
+        self._opened_cce: Optional[HuaweiCce] = None
+        self._lock = Lock()
 
     def list_page(
         self, *, tag: Optional[str] = None, marker: Optional[ServerId] = None, page: Optional[int] = None
@@ -117,8 +80,21 @@ class HuaweiCloud:
         """Return one page; raises `UntrustedAnswerError` where the answer lacks what it must have."""
         asked = {"limit": PAGE_SIZE, "tags": tag, "marker": marker, "offset": page}
         # Only set attributes are sent, and an attribute that is None counts as set.
-        request = ListServersDetailsRequest(**{k: v for k, v in asked.items() if v is not None})
-        answer = self._call(self._client.list_servers_details, request, acts=False)
+        return self._list({name: value for name, value in asked.items() if value is not None})
+
+    def list_by_ids(self, server_ids: Sequence[ServerId]) -> Sequence[Server]:
+        """Return the servers of these ids, each once, in groups of at most `IDS_SIZE`."""
+        wanted = list(dict.fromkeys(server_ids))
+        found: Dict[ServerId, Server] = {}
+        for first in range(0, len(wanted), IDS_SIZE):
+            group = wanted[first : first + IDS_SIZE]
+            listed = self._list({"limit": PAGE_SIZE, "server_id": ",".join(group)})
+            found.update((server.server_id, server) for server in listed)
+        return [found.get(server_id) or Server(server_id) for server_id in wanted]
+
+    def _list(self, asked: Dict[str, Any]) -> List[Server]:
+        request = ListServersDetailsRequest(**asked)
+        answer = self._ecs.call(self._ecs.client.list_servers_details, request, _NEEDS, acts=False)
         if answer.status_code != HTTPStatus.OK or answer.servers is None:
             raise UntrustedAnswerError(
                 "the server listing is not what the API documents (no `servers`): check the endpoint and the proxy",
@@ -130,63 +106,67 @@ class HuaweiCloud:
         """Send one batch start."""
         option = BatchStartServersOption(servers=_ids(server_ids))
         request = BatchStartServersRequest(body=BatchStartServersRequestBody(os_start=option))
-        return _job(self._call(self._client.batch_start_servers, request, acts=True))
+        return _job(self._ecs.call(self._ecs.client.batch_start_servers, request, _NEEDS, acts=True))
 
     def stop(self, server_ids: Sequence[ServerId], stop_type: StopType) -> JobId:
         """Send one batch stop."""
         option = BatchStopServersOption(servers=_ids(server_ids), type=stop_type.value)
         request = BatchStopServersRequest(body=BatchStopServersRequestBody(os_stop=option))
-        return _job(self._call(self._client.batch_stop_servers, request, acts=True))
+        return _job(self._ecs.call(self._ecs.client.batch_stop_servers, request, _NEEDS, acts=True))
+
+    def list_clusters(self) -> Sequence[CceCluster]:
+        """Return the project's clusters."""
+        return self._cce.list_clusters()
+
+    def list_nodes(self, cluster_id: ClusterId) -> Sequence[Node]:
+        """Return a cluster's nodes."""
+        return self._cce.list_nodes(cluster_id)
+
+    def list_node_pools(self, cluster_id: ClusterId) -> Sequence[NodePool]:
+        """Return a cluster's node pools."""
+        return self._cce.list_node_pools(cluster_id)
+
+    def hibernate(self, cluster_id: ClusterId) -> None:
+        """Ask for a hibernation."""
+        self._cce.hibernate(cluster_id)
+
+    def awake(self, cluster_id: ClusterId) -> None:
+        """Ask for the end of a hibernation."""
+        self._cce.awake(cluster_id)
+
+    def write_cluster_tag(self, cluster_id: ClusterId, key: str, value: str) -> None:
+        """Write a tag of a cluster."""
+        self._cce.write_cluster_tag(cluster_id, key, value)
+
+    def remove_cluster_tag(self, cluster_id: ClusterId, key: str) -> None:
+        """Remove a tag of a cluster."""
+        self._cce.remove_cluster_tag(cluster_id, key)
 
     def close(self) -> None:
         """Close the connections and the SDK's threads."""
-        self._client.close()
-        self._client.get_http_client().executor.shutdown(wait=False)
+        self._ecs.close()
+        if self._opened_cce is not None:
+            self._opened_cce.close()
 
-    def _call(self, method: Callable[[Any], Any], request: object, *, acts: bool) -> Any:
-        """Call the SDK within what is left of the run, turning each of its failures into one of ours."""
-        remaining_s = self._remaining_s()
-        if remaining_s < _LEAST_S:
-            raise TemporaryCloudError("no time is left in this run for another call: the next run goes on")
-        connect_s = min(_CONNECT_S, remaining_s / 3)
-        self._config.timeout = (connect_s, min(_READ_S, remaining_s - connect_s))
-        try:
-            return method(request)
-        except SdkException as e:
-            raise _cloud_error(e, self._hide(str(e.error_msg)), acts=acts) from e
-        except requests.RequestException as e:  # a POST that timed out while reading comes raw
-            _raise_lost(e, acts=acts)
-        except _UNREADABLE as e:
-            if acts:
-                _raise_lost(e, acts=acts)
-            raise UntrustedAnswerError(
-                f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
-            ) from e
-
-    def _hide(self, text: str) -> str:
-        """Return a text of the cloud without the credentials, which the API gateway likes to quote."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+    @property
+    def _cce(self) -> "HuaweiCce":
+        with self._lock:
+            if self._opened_cce is None:
+                self._opened_cce = self._open_cce()
+            return self._opened_cce
 
 
-def check_endpoint(endpoint: str) -> str:
-    """Return an endpoint that the SDK uses as it is written. Raises `InputError`.
+def _open_cce(
+    credentials: Credentials,
+    region: str,
+    project_id: str,
+    *,
+    endpoint: Optional[str],
+    remaining_s: Callable[[], float],
+) -> "HuaweiCce":
+    from scheduler.cloud.huawei_cce import HuaweiCce  # 400 KB of code, of use to few runs
 
-    The SDK drops a path without a word; plain http would send a security token in the clear.
-    """
-    refusal = InputError(f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path')
-    try:
-        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-        has_port = parts.port != 0
-    except ValueError as e:  # brackets or a port that make no sense
-        raise refusal from e
-    is_host = bool(parts.hostname) and has_port and not parts.path.strip("/") and not parts.query
-    if parts.scheme not in ("http", "https") or not is_host:
-        raise refusal
-    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise InputError(f'endpoint "{endpoint}" is not encrypted: write https://{parts.netloc}')
-    return f"{parts.scheme}://{parts.netloc}"
+    return HuaweiCce(credentials, region, project_id, endpoint=endpoint, remaining_s=remaining_s)
 
 
 def _find_region(region: str) -> Any:
@@ -236,57 +216,12 @@ def _server(detail: Any) -> Server:
     )
 
 
-def _raise_lost(cause: Exception, *, acts: bool) -> NoReturn:
-    """Raise for a call whose answer was lost: harmless for a listing, an unknown outcome for an action."""
-    what = type(cause).__name__
-    if acts:
-        raise UnknownOutcomeError(
-            f"the answer to an action was lost ({what}): the next listing shows whether it acted"
-        ) from cause
-    raise TemporaryCloudError(f"the cloud did not answer ({what}): the next run tries again") from cause
-
-
-def _cloud_error(error: SdkException, message: str, *, acts: bool) -> CloudError:
-    """Sort a failure of the SDK by what a caller does about it; ``message`` is its own, fit to be shown."""
-    text = " ".join(message.split())[:300]
-    if not isinstance(error, ServiceResponseException):
-        what = f"{type(error).__name__}: {text}"
-        if acts and not isinstance(error, (HostUnreachableException, SslHandShakeException)):
-            return UnknownOutcomeError(
-                f"the connection broke during an action ({what}): the next listing shows its outcome"
-            )
-        return TemporaryCloudError(f"the cloud was not reached ({what}): check the endpoint and the network")
-    status, code = error.status_code, None if error.error_code is None else str(error.error_code)
-    kind, advice = _sort_answer(status, code or "", acts=acts)
-    return kind(f"{code} {text}: {advice}", code=code, status_code=status, request_id=error.request_id or None)
-
-
-def _sort_answer(status: int, code: str, *, acts: bool) -> "tuple[type[CloudError], str]":
-    """Return the kind of a refusal by status and code, and what to do about it (facts of the API's error tables)."""
-    if status == HTTPStatus.UNAUTHORIZED:
-        return PermanentCloudError, "check the agency of the function, or ak and sk; it is not tried again"
-    if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ThrottledCloudError, "the platform's limit is reached, the next run goes on"
-    if acts and code in _REFUSED:
-        return RefusedError, "the batch was refused because of its servers"
-    if status == HTTPStatus.FORBIDDEN:
-        return PermanentCloudError, "grant ecs:cloudServers:list, :start and :stop in this project"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        if acts:
-            return UnknownOutcomeError, "the next listing shows whether it acted"
-        return TemporaryCloudError, "the next run tries again"
-    if code.startswith(("APIGW.", "APIG.")):
-        return PermanentCloudError, "check the region and the endpoint"
-    if acts:
-        return RefusedError, "the batch was refused"
-    return PermanentCloudError, "check region and project_id"
-
-
 def read_profile() -> "tuple[Credentials, Optional[str]]":
     """Return key and project of the SDK's profile file, ``~/.huaweicloud/credentials``. Raises `InputError`."""
     from configparser import Error
 
     from huaweicloudsdkcore.auth.provider import ProfileCredentialProvider
+    from huaweicloudsdkcore.exceptions.exceptions import SdkException
 
     try:
         found = ProfileCredentialProvider.get_basic().get_credentials()

@@ -1,4 +1,4 @@
-"""The ECS endpoints of regions, as the SDK knows them, without the SDK's table: that imports a YAML reader."""
+"""The endpoints of regions, as the SDK knows them, without the SDK's tables: those import a YAML reader."""
 
 from typing import Optional
 
@@ -39,8 +39,15 @@ _REGIONS = frozenset(
         "tr-west-1",
     )
 )
+_WITHOUT_STANDARD_CCE = frozenset(("cn-southwest-3", "eu-west-101"))
+"""Of these the SDK knows no endpoint of CCE, or one in another domain."""
 
 
 def known_endpoint(region: str) -> Optional[str]:
-    """Return the endpoint of a region, None for one that only the SDK's own table or its user's can know."""
+    """Return the ECS endpoint of a region, None for one that only the SDK's own table or its user's can know."""
     return f"https://ecs.{region}.myhuaweicloud.com" if region in _REGIONS else None
+
+
+def known_cce_endpoint(region: str) -> Optional[str]:
+    """Return the CCE endpoint of a region, None for one that only the SDK's own table or its user's can know."""
+    return f"https://cce.{region}.myhuaweicloud.com" if region in _REGIONS - _WITHOUT_STANDARD_CCE else None

@@ -46,7 +46,7 @@ from huaweicloudsdkfunctiongraph.v2 import (
 )
 from huaweicloudsdkfunctiongraph.v2.region.functiongraph_region import FunctionGraphRegion
 
-from scheduler.cloud.huawei import check_endpoint
+from scheduler.cloud.sdk import check_endpoint
 from scheduler.deploy.function import (
     DESCRIPTION,
     MOST_CODE_BYTES,

@@ -1,9 +1,9 @@
 """What of the libraries goes into the function, so that a cold start imports little.
 
 Every run of the function is a cold start on a fraction of a core, and most of it would be the import of code that
-a run never executes: the SDK's package of the ECS service imports some 460 models to make three calls. The files
-of the libraries are therefore changed as they enter the zip, and only there; a checkout and the command line use
-them as they are. Three changes, each of which fails loudly if what it left out is wanted after all:
+a run never executes: the SDK's package of the ECS service imports some 460 models to make three calls, that of CCE
+some 700. The files of the libraries are therefore changed as they enter the zip, and only there; a checkout and the
+command line use them as they are. Three changes, each of which fails loudly if what it left out is wanted after all:
 
     on demand   an ``__init__`` that only imports names becomes one that imports each at its first use,
                 and the models that no call of ours can reach stay out
@@ -15,15 +15,41 @@ A file that does not look as expected, in a release of the SDK to come, is shipp
 
 import ast
 import re
-from typing import Dict, List, Mapping, Optional, Set
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-MODELS = "huaweicloudsdkecs/v2/model/__init__.py"
-ON_DEMAND = ("huaweicloudsdkecs/v2/__init__.py", MODELS)
-"""Each imports every class of the ECS API."""
 
-CLIENT = "EcsClient"
-CALLS = ("ListServersDetails", "BatchStartServers", "BatchStopServers")
-"""The calls that ``cloud/huawei.py`` makes; each has a request and a response among the models."""
+class Service(NamedTuple):
+    """A package of the SDK: its client, the calls of it that we make, and which models of a call they use."""
+
+    package: str
+    client: str
+    calls: Tuple[str, ...]
+    kinds: Tuple[str, ...] = ("Request", "Response")
+
+    @property
+    def models(self) -> str:
+        """The file that imports every model."""
+        return f"{self.package}/model/__init__.py"
+
+    @property
+    def on_demand(self) -> Tuple[str, str]:
+        """The files that import every class."""
+        return f"{self.package}/__init__.py", self.models
+
+
+SERVICES = (
+    Service("huaweicloudsdkecs/v2", "EcsClient", ("ListServersDetails", "BatchStartServers", "BatchStopServers")),
+    Service(
+        "huaweicloudsdkcce/v3",
+        "CceClient",
+        (
+            *("ListClusters", "ListNodes", "ListNodePools", "HibernateCluster", "AwakeCluster"),
+            *("BatchCreateClusterTags", "BatchDeleteClusterTags"),
+        ),
+        ("Request",),  # answers are read as they were sent
+    ),
+)
+"""What ``cloud/huawei.py`` and ``cloud/huawei_cce.py`` call."""
 
 LEFT_OUT: Mapping[str, str] = {
     "bson": "bodies in BSON, for other services",
@@ -87,7 +113,8 @@ def slim(files: Mapping[str, bytes], versions: Mapping[str, str]) -> Dict[str, b
     ``versions`` are those of the packages that are left out, for code that asks before it does without.
     """
     kept = {path: content for path, content in files.items() if not _is_gone(path)}
-    _import_on_demand(kept)
+    for service in SERVICES:
+        _import_on_demand(kept, service)
     known = {name.replace("-", "_").lower(): version for name, version in versions.items()}
     for name, why in LEFT_OUT.items():
         module, package = f"{name}.py", f"{name}/__init__.py"
@@ -100,25 +127,25 @@ def slim(files: Mapping[str, bytes], versions: Mapping[str, str]) -> Dict[str, b
     return kept
 
 
-def _import_on_demand(files: Dict[str, bytes]) -> None:
-    """Change the packages of `ON_DEMAND` in place, and take out the models that no call reaches."""
-    tables = {path: imported_names(files[path].decode()) for path in ON_DEMAND if path in files}
-    models = tables.get(MODELS)
-    reached = reached_models(models, files) if models else None
+def _import_on_demand(files: Dict[str, bytes], service: Service) -> None:
+    """Change the packages of a service in place, and take out what no call reaches."""
+    tables = {path: imported_names(files[path].decode()) for path in service.on_demand if path in files}
+    models = tables.get(service.models)
+    reached = reached_models(service, models, files) if models else None
+    if models is None or reached is None:
+        return
     for path, modules in tables.items():
-        if modules is None or reached is None:
-            continue
-        kept = {name: module for name, module in modules.items() if name in reached or name == CLIENT}
-        files[path] = _ON_DEMAND_SOURCE.format(modules=kept).encode()
-    if models and reached is not None:
-        for name in set(models) - reached:
-            files.pop(_file_of(models[name]), None)
+        if modules is not None:
+            kept = {name: module for name, module in modules.items() if name in reached or name == service.client}
+            files[path] = _ON_DEMAND_SOURCE.format(modules=kept).encode()
+            for name in set(modules) - set(kept):
+                files.pop(_file_of(modules[name]), None)
 
 
-def reached_models(models: Mapping[str, str], files: Mapping[str, bytes]) -> Optional[Set[str]]:
-    """Return the models that the requests and responses of `CALLS` consist of, None if one of those is missing."""
-    waiting: List[str] = [name for name in models if name.startswith(CALLS)]
-    if any(f"{call}{kind}" not in models for call in CALLS for kind in ("Request", "Response")):
+def reached_models(service: Service, models: Mapping[str, str], files: Mapping[str, bytes]) -> Optional[Set[str]]:
+    """Return the models that a service's calls consist of, None if one is missing."""
+    waiting: List[str] = [f"{call}{kind}" for call in service.calls for kind in service.kinds]
+    if any(name not in models for name in waiting):
         return None
     reached: Set[str] = set()
     while waiting:

@@ -64,6 +64,24 @@ def job_error(status: int, code: str, message: str) -> ApiError:
     return ApiError(status, code, message, {"code": code, "message": message})
 
 
+def cce_error(status: int, code: str, message: str, detail: str) -> ApiError:
+    """Make an error in the long shape of CCE, which has codes of two families."""
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "code": status,
+        "errorCode": code,
+        "errorMessage": message,
+        "error_code": f"CCE_CM.{status}",
+        "error_msg": message,
+        "message": detail,
+        "reason": "",
+    }
+    return ApiError(status, code, message, body)
+
+
 class FaultKind(str, Enum):
     """What becomes of the answer: replaced, never sent, or cut off in the middle."""
 

@@ -22,6 +22,7 @@ from uuid import UUID, uuid5
 
 from scheduler.model import CLUSTER_TAG, Power
 from scheduler.simulated.calls import ApiError, Faults, Record, service_error
+from scheduler.simulated.clusters import NODE_TAG, Clusters
 from scheduler.simulated.functions import Functions
 from scheduler.simulated.jobs import SUB_JOB_FAILED, Job, SubJob
 from scheduler.simulated.servers import (
@@ -41,9 +42,12 @@ SIMULATED_SK = "simulated-secret-key"
 """The key pair that opens every project with every right, as long as no other credentials are added."""
 SIMULATED_PROJECT = "5117a7ed000000000000000000000000"
 """The project of a server that is added without one."""
-NODE_TAG = "CCE-Dynamic-Provisioning-Node"
-"""The ECS tag that names the CCE node that a server is."""
-RIGHTS = ("list", "start", "stop")
+RIGHTS = (
+    *("list", "start", "stop"),
+    *("cce:cluster:list", "cce:cluster:get", "cce:cluster:start", "cce:cluster:stop"),
+    *("cce:node:list", "cce:nodepool:list", "cce:tag:operate"),
+)
+"""What a key may be allowed to do: the first three with servers."""
 
 _NAMESPACE = UUID("8c5d9fd0-5ab8-4a2e-bb0c-0f6f4f6a1c11")
 _NO_CAPACITY = "No valid host was found. There are not enough hosts available."
@@ -76,7 +80,7 @@ class SimulatedCloud:
     refuses its whole batch, otherwise it fails alone. ``marker_supported``: without, a listing ignores markers.
     ``key_only_tags``: a tag filter without a value finds any value, otherwise only empty ones.
     ``faults`` is asked about every request. Equal scenes with equal ``seed`` have equal ids. ``functions`` is its
-    FunctionGraph.
+    FunctionGraph, ``clusters`` its CCE.
     """
 
     def __init__(  # noqa: PLR0913  # the switches of a scene
@@ -100,6 +104,7 @@ class SimulatedCloud:
         self.faults = faults
         self.lock = RLock()
         self.functions = Functions()
+        self.clusters = Clusters(self)
         self._seed = seed
         self._counters: Dict[str, int] = {}
         self._credentials: Dict[str, Credentials] = {}
@@ -165,7 +170,7 @@ class SimulatedCloud:
         """
         with self.lock:
             born = self.now if created is None else _as_utc(created)
-            server_id = str(self._new_id("server"))
+            server_id = str(self.new_id("server"))
             server = SimulatedServer(
                 server_id=server_id,
                 project_id=project_id,
@@ -192,7 +197,7 @@ class SimulatedCloud:
     def _node_tags(self, cluster_id: Optional[str]) -> Tuple[str, ...]:
         if cluster_id is None:
             return ()
-        return (f"{CLUSTER_TAG}={cluster_id}", f"{NODE_TAG}={self._new_id('node')}")
+        return (f"{CLUSTER_TAG}={cluster_id}", f"{NODE_TAG}={self.new_id('node')}")
 
     def start_by_hand(self, server: ServerOrId) -> None:
         """Start a server as a person in the console does: refused, and slow, like any start."""
@@ -218,12 +223,12 @@ class SimulatedCloud:
             self._interrupt(found)
             self._change(found, self.now, status, task_state)
 
-    def remove(self, server: ServerOrId) -> None:
-        """Delete a server; a start or stop in flight fails, its history stays."""
+    def remove(self, server: ServerOrId, *, at: Optional[datetime] = None) -> None:
+        """Delete a server, now unless told; a start or stop in flight fails, its history stays."""
         with self.lock:
             found = self.server(server)
             self._interrupt(found)
-            self._change(found, self.now, DELETED, None)
+            self._change(found, at or self.now, DELETED, None)
             del self._servers[found.server_id]
             self._listings.pop(found.project_id, None)
 
@@ -302,10 +307,10 @@ class SimulatedCloud:
         if first is not None and self.strict_batches:
             raise first
         self._forget_jobs()
-        job = Job(self._new_id("job").hex, project_id, self.now, [])
+        job = Job(self.new_id("job").hex, project_id, self.now, [])
         self._jobs[job.job_id] = job
         for server_id, server in found.items():
-            sub_job = SubJob(self._new_id("job").hex, server_id, self.now)
+            sub_job = SubJob(self.new_id("job").hex, server_id, self.now)
             job.sub_jobs.append(sub_job)
             refusal = refusals[server_id]
             if refusal is not None:
@@ -328,7 +333,13 @@ class SimulatedCloud:
 
     def new_request_id(self) -> str:
         """Return the id of the next request."""
-        return self._new_id("request").hex
+        return self.new_id("request").hex
+
+    def new_id(self, kind: str) -> UUID:
+        """Return the next id of a kind of thing."""
+        number = self._counters.get(kind, 0) + 1
+        self._counters[kind] = number
+        return uuid5(_NAMESPACE, f"{self._seed}/{kind}/{number}")
 
     # How it happens
 
@@ -361,8 +372,11 @@ class SimulatedCloud:
     def _settle(self, instant: datetime) -> None:
         due = [(flight.due, flight) for flight in self._in_flight.values() if flight.due and flight.due <= instant]
         for at, flight in sorted(due, key=lambda item: item[0]):
-            del self._in_flight[flight.server.server_id]
-            self._land(flight, at)
+            self.clusters.settle(at)
+            if self._in_flight.get(flight.server.server_id) is flight:  # or the server is gone
+                del self._in_flight[flight.server.server_id]
+                self._land(flight, at)
+        self.clusters.settle(instant)
 
     @staticmethod
     def _land(flight: _InFlight, at: datetime) -> None:
@@ -390,11 +404,6 @@ class SimulatedCloud:
             if not job.is_forgotten(self.now):
                 break  # in the order of their beginning; one that hangs keeps those after it
             del self._jobs[job_id]
-
-    def _new_id(self, kind: str) -> UUID:
-        number = self._counters.get(kind, 0) + 1
-        self._counters[kind] = number
-        return uuid5(_NAMESPACE, f"{self._seed}/{kind}/{number}")
 
 
 def _is_ready(server: SimulatedServer, power: Power) -> bool:

@@ -1,7 +1,8 @@
 """The simulated cloud on a loopback socket: connections, routes, signatures and faults.
 
 Every request passes `_Application.respond`, where it is checked, carried out, spoilt by a fault if the scene wants
-one, and written to the ledger. What a call means is decided in ``ecs.py`` and ``functiongraph.py``.
+one, and written to the ledger. What a call means is decided in ``ecs.py``, ``cce.py`` and
+``functiongraph.py``.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from scheduler.model import Power
-from scheduler.simulated import ecs, functiongraph
+from scheduler.simulated import cce, ecs, functiongraph
 from scheduler.simulated.calls import Answer, ApiError, Call, Fault, FaultKind, Record, gateway_error
 from scheduler.simulated.cloud import SimulatedCloud
 from scheduler.simulated.signature import SignatureError, SignedRequest, verify
@@ -44,6 +45,7 @@ Clock = Callable[[], datetime]
 _Socket = Union[socket.socket, Tuple[bytes, socket.socket]]  # as socketserver types it
 _Operation = Callable[[SimulatedCloud, Call], Answer]
 
+_CLUSTER = "/<cluster_id>"
 _FUNCTION = "functions/<function_urn>"
 _TRIGGERS = "triggers/<function_urn>"
 _TRIGGER = f"{_TRIGGERS}/<trigger_type_code>/<trigger_id>"
@@ -52,6 +54,19 @@ _ROUTES = Map(
         Rule("/v1/<project_id>/cloudservers/detail", methods=["GET"], endpoint=ecs.list_servers),
         Rule("/v1/<project_id>/cloudservers/action", methods=["POST"], endpoint=ecs.act),
         Rule("/v1/<project_id>/jobs/<job_id>", methods=["GET"], endpoint=ecs.show_job),
+        *(
+            Rule(f"/api/v3/projects/<project_id>/clusters{path}", methods=[method], endpoint=operation)
+            for method, path, operation in (
+                ("GET", "", cce.list_clusters),
+                ("GET", _CLUSTER, cce.show_cluster),
+                ("GET", f"{_CLUSTER}/nodes", cce.list_nodes),
+                ("GET", f"{_CLUSTER}/nodepools", cce.list_node_pools),
+                ("POST", f"{_CLUSTER}/operation/hibernate", cce.hibernate),
+                ("POST", f"{_CLUSTER}/operation/awake", cce.awake),
+                ("POST", f"{_CLUSTER}/tags/create", cce.create_tags),
+                ("POST", f"{_CLUSTER}/tags/delete", cce.delete_tags),
+            )
+        ),
         *(
             Rule(f"/v2/<project_id>/fgs/{path}", methods=[method], endpoint=operation)
             for method, path, operation in (

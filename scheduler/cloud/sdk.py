@@ -1,0 +1,318 @@
+"""How the SDK is called, whatever the service: within the time of the run, once, with its failures as ours.
+
+The clients of ECS and CCE share it. Three things of the SDK are replaced, since a decision hangs on each:
+
+    its second attempt     after a TypeError it would send an action again
+    its session            it turns a refused GET (429) into an error without code, text and headers
+    its reading of errors  each service knows only some shapes of an error body; CCE's fails on a web page
+"""
+
+import json
+import logging
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Type
+from urllib.parse import urlsplit
+
+import requests
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.client import Client, ClientBuilder
+from huaweicloudsdkcore.exceptions.exception_handler import ExceptionHandler
+from huaweicloudsdkcore.exceptions.exceptions import SdkException
+from huaweicloudsdkcore.http.http_client import HttpClient
+from huaweicloudsdkcore.http.http_config import HttpConfig
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
+
+from scheduler.errors import (
+    CloudError,
+    InputError,
+    PermanentCloudError,
+    RefusedError,
+    TemporaryCloudError,
+    ThrottledCloudError,
+    UnknownOutcomeError,
+    UntrustedAnswerError,
+)
+from scheduler.settings import Credentials
+
+_CONNECT_S = 5.0
+_READ_S = 20.0
+_LEAST_S = 3.0
+"""A call is not begun with less than this left of the run."""
+_MOST_TEXT = 300
+
+_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What the SDK raises when it meets an answer that it cannot read."""
+
+_THROTTLED = frozenset({"Common.0024", "Common.1503", "Ecs.0118", "APIGW.0308", "APIG.0308", "CCE.02429001"})
+_BUSY = frozenset({"CCE.01429002", "CCE.01429003"})
+"""Another operation on the same cluster is under way."""
+_UNPAID = frozenset({"CCE.01429004"})
+"""Sent with status 429, yet no limit of calls: the account's balance is too low."""
+_REFUSED = frozenset(
+    {
+        "conflictingRequest",
+        "Common.0021",
+        "Common.0022",
+        "Ecs.0030",
+        "Ecs.0100",
+        "Ecs.0110",
+        "Ecs.0114",
+        "Ecs.0226",
+        "Ecs.0603",
+        "Ecs.0605",
+        "Ecs.0611",
+        "Ecs.0614",
+    }
+)
+"""Codes that blame servers of a batch (error codes of the ECS API reference)."""
+
+
+class Needs(NamedTuple):
+    """What a call needs: an IAM action, and what does not exist where the API says so (404)."""
+
+    action: str
+    absent: str = ""
+
+
+class _Refusal(Exception):  # noqa: N818 - it never leaves this module
+    """The cloud answered with an error status."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.response = response
+        super().__init__(response.status_code)
+
+
+class _RaiseWhole(ExceptionHandler):  # type: ignore[misc]
+    """Raises the whole answer, headers and all."""
+
+    def handle_exception(self, request: object, response: requests.Response) -> NoReturn:  # noqa: ARG002 - the SDK's
+        raise _Refusal(response)
+
+
+class _PlainHttpClient(HttpClient):  # type: ignore[misc]
+    """The SDK's HTTP client with a session that retries nothing and returns every answer."""
+
+    def _init_session(self) -> requests.Session:
+        return requests.Session()
+
+
+class SendsOnce(Client):  # type: ignore[misc]
+    """Goes before a client of the SDK, which then sends every request once."""
+
+    def _call_api(self, **http_info: Any) -> Any:
+        return self.do_http_request(**http_info)
+
+    def init_http_client(self) -> None:
+        """Make the HTTP client."""
+        self._http_client = _PlainHttpClient(self._config, self._http_handler, self._exception_handler, self._logger)
+
+
+class Channel:
+    """A client of one service, project and region. May be shared by threads."""
+
+    def __init__(  # noqa: PLR0913 - what a client is made of
+        self,
+        client_type: Type[SendsOnce],
+        credentials: Credentials,
+        project_id: str,
+        *,
+        endpoint: Optional[str],
+        find_region: Callable[[], Any],
+        remaining_s: Callable[[], float],
+    ) -> None:
+        """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run."""
+        # The SDK logs connection errors, which reach us as exceptions; without a handler Python prints them to stderr.
+        logging.getLogger(f"HuaweiCloud-SDK-{client_type.__name__}").addHandler(logging.NullHandler())
+        self._remaining_s = remaining_s
+        self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
+        self.config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
+        signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
+        if credentials.security_token:  # an empty one would be sent as an empty signed header
+            signer = signer.with_security_token(credentials.security_token)
+        builder = ClientBuilder(client_type).with_http_config(self.config).with_credentials(signer)
+        builder = builder.with_exception_handler(_RaiseWhole())
+        builder = builder.with_endpoint(check_endpoint(endpoint)) if endpoint else builder.with_region(find_region())
+        self.client = builder.build()
+
+    def close(self) -> None:
+        """Close the connections and the SDK's threads."""
+        self.client.close()
+        self.client.get_http_client().executor.shutdown(wait=False)
+
+    def call(self, method: Callable[[Any], Any], request: object, needs: Needs, *, acts: bool) -> Any:
+        """Call the SDK within what is left of the run, turning each of its failures into one of ours.
+
+        A lost answer is harmless for a call that does not act; of one that ``acts`` it hides the outcome.
+        """
+        remaining_s = self._remaining_s()
+        if remaining_s < _LEAST_S:
+            raise TemporaryCloudError("no time is left in this run for another call: the next run goes on")
+        connect_s = min(_CONNECT_S, remaining_s / 3)
+        self.config.timeout = (connect_s, min(_READ_S, remaining_s - connect_s))
+        try:
+            return method(request)
+        except _Refusal as e:
+            raise self._refused(e.response, needs, acts=acts) from e
+        except SdkException as e:
+            raise self._broken(e, acts=acts) from e
+        except requests.RequestException as e:  # an answer that did not come in time, or was cut off
+            raise _lost(e, acts=acts) from e
+        except _UNREADABLE as e:
+            if acts:
+                raise _lost(e, acts=acts) from e
+            raise UntrustedAnswerError(
+                f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
+            ) from e
+
+    def _broken(self, error: SdkException, *, acts: bool) -> CloudError:
+        """Return the failure of a connection."""
+        what = f"{type(error).__name__}: {self._shown(str(error.error_msg))}"
+        if acts and not _was_never_sent(error):
+            return UnknownOutcomeError(
+                f"the connection broke during an action ({what}): the next listing shows its outcome"
+            )
+        return TemporaryCloudError(f"the cloud was not reached ({what}): check the endpoint and the network")
+
+    def _refused(self, response: requests.Response, needs: Needs, *, acts: bool) -> CloudError:
+        """Return the failure that an error status tells of."""
+        status = response.status_code
+        code, message = read_error(response.content)
+        kind, advice = _sort_answer(status, code, needs, acts=acts)
+        return kind(
+            f"{code or status} {self._shown(message)}: {advice}",
+            code=code,
+            status_code=status,
+            request_id=response.headers.get("X-Request-Id") or None,
+            retry_after_s=read_retry_after(response.headers),
+        )
+
+    def _shown(self, text: str) -> str:
+        """Return a text of the cloud, shortened and without the credentials, which the API gateway likes to quote."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return " ".join(text.split())[:_MOST_TEXT]
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Return an endpoint that the SDK uses as it is written. Raises `InputError`.
+
+    The SDK drops a path without a word; plain http would send a security token in the clear.
+    """
+    refusal = InputError(f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path')
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        has_port = parts.port != 0
+    except ValueError as e:  # brackets or a port that make no sense
+        raise refusal from e
+    is_host = bool(parts.hostname) and has_port and not parts.path.strip("/") and not parts.query
+    if parts.scheme not in ("http", "https") or not is_host:
+        raise refusal
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise InputError(f'endpoint "{endpoint}" is not encrypted: write https://{parts.netloc}')
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def read_error(content: bytes) -> Tuple[Optional[str], str]:
+    """Return code and text of an error body in any shape that is known; what is not JSON is all text.
+
+    ::
+
+        {"error_code", "error_msg"}                       the API gateway
+        {"error": {"code", "message"}}                    ECS
+        {"conflictingRequest": {"code": 409, "message"}}  Nova behind ECS: its code is the status, so the key is taken
+        {"errorCode", "errorMessage"}                     CCE, in short
+        {"kind": "Status", "code": 400, "errorCode", "errorMessage", "error_code", "error_msg", "message"}
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    for name, part in _parts(body):
+        code = next((part[key] for key in ("errorCode", "error_code", "code") if part.get(key)), None)
+        texts = (part.get("error_msg") or part.get("errorMessage") or part.get("errorMsg"), part.get("message"))
+        if code is not None or any(texts):
+            text = ", ".join(dict.fromkeys(str(text) for text in texts if text))
+            return (code if isinstance(code, str) else name or (code and str(code))), text
+    return None, content.decode(errors="replace")
+
+
+def _parts(body: object) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    if isinstance(body, dict):
+        yield "", body
+        yield from ((name, part) for name, part in body.items() if isinstance(part, dict))
+
+
+def read_retry_after(headers: Mapping[str, str]) -> Optional[float]:
+    """Return the seconds that an answer asks to wait: given as a number, with a fraction too, or as a date."""
+    text = headers.get("Retry-After", "").strip()
+    if text.replace(".", "", 1).isdecimal() and text.isascii():
+        return float(text)
+    from email.utils import parsedate_to_datetime
+
+    try:  # by the clock of who wrote the date
+        return max((parsedate_to_datetime(text) - parsedate_to_datetime(headers["Date"])).total_seconds(), 0.0)
+    except (KeyError, ValueError, TypeError, IndexError):
+        return None
+
+
+def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) -> Tuple[Type[CloudError], str]:
+    """Return the kind of a refusal by status and code, and what to do about it (facts of the API's error tables)."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return PermanentCloudError, "check the agency of the function, or ak and sk; it is not tried again"
+    if code in _UNPAID:
+        return PermanentCloudError, "the balance of the account is too low: top it up"
+    if code in _BUSY:
+        return TemporaryCloudError, "another operation on the cluster is under way, the next run tries again"
+    if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ThrottledCloudError, "the platform's limit is reached, the next run goes on"
+    if acts and code in _REFUSED:
+        return RefusedError, "the batch was refused because of its servers"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if acts:
+            return UnknownOutcomeError, "the next listing shows whether it acted"
+        return TemporaryCloudError, "the next run tries again"
+    return PermanentCloudError, _advise(status, code or "", needs)
+
+
+def _advise(status: int, code: str, needs: Needs) -> str:
+    """Return what a person does about a refusal that will not go away."""
+    if code.startswith("CCE.01403") and code not in ("CCE.01403001", "CCE.01403002"):
+        return "the cluster does not allow this in its present state"
+    if status == HTTPStatus.FORBIDDEN:
+        return f"grant {needs.action} in this project"
+    if not code or code.startswith(("APIGW.", "APIG.")):
+        return "check the region and the endpoint"
+    if status == HTTPStatus.NOT_FOUND and needs.absent:
+        return f"{needs.absent} does not exist in this project: check region and project_id"
+    return "check region and project_id"
+
+
+def _lost(cause: Exception, *, acts: bool) -> CloudError:
+    """Return the failure of a call whose answer was lost."""
+    what = type(cause).__name__
+    if acts:
+        return UnknownOutcomeError(
+            f"the answer to an action was lost ({what}): the next listing shows whether it acted"
+        )
+    return TemporaryCloudError(f"the cloud did not answer ({what}): the next run tries again")
+
+
+def _was_never_sent(error: SdkException) -> bool:
+    """Whether a connection failed before anything could be sent over it: it was not made, or its TLS was not."""
+    cause = error.__context__  # what the SDK made its own exception of
+    reasons: List[Any] = list(cause.args) if isinstance(cause, requests.ConnectionError) else []
+    reason = getattr(reasons[0], "reason", None) if reasons else None
+    if isinstance(reason, SSLError):
+        first = reason.args[0] if reason.args else None
+        return isinstance(first, Exception) and _passed("do_handshake", first.__traceback__)
+    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
+
+
+def _passed(function: str, trace: Optional[TracebackType]) -> bool:
+    """Whether an exception came out of a function: TLS also fails later, with the same types."""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == function:
+            return True
+        trace = trace.tb_next
+    return False
