@@ -44,11 +44,15 @@ class StaleCalendarError(SchedulerError):
     """Public holidays are not known any more. A run does its work without them, and fails by name."""
 
 
+class OverdueError(SchedulerError):
+    """Servers or a control plane have not been as desired for too long. The run does its work, and fails by name."""
+
+
 class CloudError(SchedulerError):
     """The cloud did not do what was asked.
 
-    ``code``, ``status_code`` and ``request_id`` are the API's own, None where it gave none; ``retry_after_s`` is how
-    long it asks to be left alone.
+    ``code``, ``status_code`` and ``request_id`` are the API's own, and so is ``retry_after_s``, for how long it asks
+    to be left alone; None where it gave none.
     """
 
     def __init__(
@@ -76,6 +80,10 @@ class ThrottledCloudError(TemporaryCloudError):
     """The platform's own limit; more calls now make it worse."""
 
 
+class OutOfTimeError(TemporaryCloudError):
+    """What is left of the run is too short for another call; nothing was sent."""
+
+
 class UnknownOutcomeError(TemporaryCloudError):
     """An action was sent and its answer lost. List again before anything else; never send it again unseen."""
 
@@ -85,7 +93,7 @@ class PermanentCloudError(CloudError):
 
 
 class RefusedError(PermanentCloudError):
-    """A batch was refused because of one or more of its servers; others in it may still be acted on."""
+    """Refused because of the state of what it names: one or more servers of a batch, or a cluster; others may act."""
 
 
 class UntrustedAnswerError(TemporaryCloudError):

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from scheduler.cloud import Cloud, Connect
-from scheduler.cloud.regions import known_endpoint
+from scheduler.cloud.patience import Clock
+from scheduler.cloud.regions import known_cce_endpoint, known_endpoint
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
@@ -58,15 +59,23 @@ class _Asked(NamedTuple):
     schedules_path: Path
     now: datetime
     connect: Connect
+    clock: Clock
 
 
 def handler(event: object, context: object) -> Json:
     """Run once, now. The entry point of the function."""
-    return handle(event, context, now=datetime.now(timezone.utc), environ=os.environ, monotonic=time.monotonic)
+    now = datetime.now(timezone.utc)
+    return handle(event, context, now=now, environ=os.environ, monotonic=time.monotonic, sleep=time.sleep)
 
 
-def handle(
-    event: object, context: object, *, now: datetime, environ: Mapping[str, str], monotonic: Callable[[], float]
+def handle(  # noqa: PLR0913 - the two arguments of the platform, and what it reads otherwise
+    event: object,
+    context: object,
+    *,
+    now: datetime,
+    environ: Mapping[str, str],
+    monotonic: Callable[[], float],
+    sleep: Callable[[float], object],
 ) -> Json:
     """Run once at ``now``. Raises `RunFailedError` where a timer began the run and it failed."""
     begun = monotonic()
@@ -78,8 +87,14 @@ def handle(
         settings = read_settings(lookup)
         level = settings.log_level
         deadline = begun + settings.timeout_s - _MARGIN_S
-        connect = _connector(context, lookup, settings, lambda: deadline - monotonic())
-        asked = _Asked(read_event(event), settings, _schedules_path(settings, environ), now, connect)
+        clock = Clock(
+            now=lambda: now + timedelta(seconds=monotonic() - begun),
+            remaining_s=lambda: deadline - monotonic(),
+            sleep=sleep,
+            chance=_chance,
+        )
+        connect = _connector(context, lookup, settings, clock.remaining_s)
+        asked = _Asked(read_event(event), settings, _schedules_path(settings, environ), now, connect, clock)
         if settings.one_shot and not asked.request.is_explicit:
             result, lines = _run_one_shot(asked, settings.one_shot)
         else:
@@ -173,7 +188,8 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
         forced = tuple(_forced(c, state) for c in schedules.clusters)
         schedules = schedules._replace(clusters=forced, calendars_end=None)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
-    run = run_once(schedules, request.at or asked.now, asked.connect, dry_run=dry_run)
+    is_now = request.at is None
+    run = run_once(schedules, request.at or asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=is_now)
     result = run_json(run, request.action)
     result["message"] += notes
     return result, list(log_lines(run, request.action))
@@ -202,7 +218,8 @@ def _run_one_shot(asked: _Asked, one_shot: OneShot) -> Tuple[Json, List[Json]]:
     if asked.request.fired is not None:
         _check_age(asked.request.fired, asked.now)
     schedules = place_clusters(_one_shot_schedules(one_shot), asked.settings.region, asked.settings.project_id)
-    run = run_once(schedules, asked.now, asked.connect, dry_run=asked.settings.dry_run or asked.request.dry_run)
+    dry_run = asked.settings.dry_run or asked.request.dry_run
+    run = run_once(schedules, asked.now, asked.connect, asked.clock, dry_run=dry_run)
     return one_shot_json(run, action), list(log_lines(run, action))
 
 
@@ -270,6 +287,12 @@ def _lookup(context: object, environ: Mapping[str, str]) -> Callable[[str], Opti
     return lookup
 
 
+def _chance() -> float:
+    from random import random
+
+    return random()  # noqa: S311 - it only spreads tries
+
+
 def _suggest(word: str, known: Sequence[str]) -> str:
     from scheduler.document import suggest
 
@@ -293,7 +316,14 @@ def _connector(
 
         credentials = read_credentials(context, lookup)
         endpoint = settings.endpoint or known_endpoint(region)
-        return HuaweiCloud(credentials, region, project_id, endpoint=endpoint, remaining_s=remaining_s)
+        return HuaweiCloud(
+            credentials,
+            region,
+            project_id,
+            endpoint=endpoint,
+            cce_endpoint=settings.cce_endpoint or known_cce_endpoint(region),
+            remaining_s=remaining_s,
+        )
 
     return connect
 

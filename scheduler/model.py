@@ -293,6 +293,7 @@ class HoldKind(str, Enum):
     IN_TRANSITION = "in transition"
     ALREADY = "already"
     PREPAID = "prepaid"
+    CONTROL_PLANE = "waiting for the control plane"
 
 
 class Power(str, Enum):
@@ -318,10 +319,39 @@ class Hold(NamedTuple):
     reason: str
 
 
+class ControlPlaneAction(str, Enum):
+    """What is asked of the CCE API for one cluster."""
+
+    HIBERNATE = "hibernate"
+    AWAKE = "awake"
+
+
+class ControlPlanePlan(NamedTuple):
+    """One step of a cluster's control plane, or deliberately none; ``reason`` says why.
+
+    ``phase`` is the API's own text, None where it is not known. ``is_kept``: it is left awake on purpose, so it is
+    never overdue.
+    """
+
+    phase: Optional[str]
+    action: Optional[ControlPlaneAction]
+    reason: str
+    is_kept: bool = False
+
+
+class Overdue(NamedTuple):
+    """Something that has not been as desired for ``for_s`` seconds: a server, or what ``text`` names."""
+
+    text: str
+    for_s: int
+    server: Optional[Server] = None
+
+
 class ClusterPlan(NamedTuple):
     """What a run would do for one cluster: every server of it is in ``actions`` or in ``holds``, once.
 
-    ``warnings`` are what a person should know; ``error`` is why nothing can be decided for the cluster.
+    ``warnings`` are what a person should know; ``error`` is why nothing can be decided for the cluster, or for its
+    control plane. Both, and anything ``overdue``, are about now: a look at another time has none of the latter.
     """
 
     cluster: Cluster
@@ -330,6 +360,8 @@ class ClusterPlan(NamedTuple):
     holds: Tuple[Hold, ...] = ()
     warnings: Tuple[str, ...] = ()
     error: Optional[SchedulerError] = None
+    control_plane: Optional[ControlPlanePlan] = None
+    overdue: Tuple[Overdue, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -346,17 +378,40 @@ class Plan(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to start or stop."""
-        return not any(c.actions for c in self.clusters)
+        """Whether there is nothing to start or stop, and no step of a control plane."""
+        return not any(c.actions or (c.control_plane and c.control_plane.action) for c in self.clusters)
 
 
 class Outcome(NamedTuple):
-    """What became of one action; ``error`` is None where the cloud accepted it. Accepted is not done."""
+    """What became of one action on a server. Accepted is not done.
+
+    ``error`` is its failure; ``left`` says why it was not sent, or is not needed any more, and the next run decides.
+    """
 
     cluster: str
     power: Power
     server: Server
     error: Optional[SchedulerError] = None
+    left: Optional[str] = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the cloud took it."""
+        return self.error is None and self.left is None
+
+
+class ControlPlaneOutcome(NamedTuple):
+    """What became of one step of a control plane; ``error`` and ``left`` as in `Outcome`."""
+
+    cluster: str
+    action: ControlPlaneAction
+    error: Optional[SchedulerError] = None
+    left: Optional[str] = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the cloud took it."""
+        return self.error is None and self.left is None
 
 
 class Run(NamedTuple):
@@ -365,9 +420,11 @@ class Run(NamedTuple):
     plan: Plan
     outcomes: Tuple[Outcome, ...] = ()
     dry_run: bool = False
+    control_planes: Tuple[ControlPlaneOutcome, ...] = ()
 
     @property
     def has_failed(self) -> bool:
-        """Whether anything went wrong anywhere."""
-        errors = any(c.error for c in self.plan.clusters) or any(o.error for o in self.outcomes)
+        """Whether anything went wrong anywhere. What is left to the next run has not."""
+        errors = any(c.error or c.overdue for c in self.plan.clusters) or any(o.error for o in self.outcomes)
+        errors = errors or any(o.error for o in self.control_planes)
         return errors or self.plan.failure is not None or (self.plan.refusal is not None and not self.dry_run)

@@ -5,23 +5,28 @@ carries its reason. When in doubt nothing is stopped.
 
      #  condition                                                             becomes
      1  the cluster is unmanaged                                              hold: unmanaged
-     2  excluded by server, by tag or by the tag ``cce-scheduler``;           hold: excluded
+     2  excluded by server, by tag, by pool or by the tag ``cce-scheduler``;  hold: excluded
         or what the exclusion reads is missing from the answer
      3  claimed by two clusters                                               hold: claimed, for both
      4  locked, or frozen                                                     hold: locked, frozen
      5  status ERROR, UNKNOWN, SHELVED, ..., unlisted or missing              hold: needs a person
-     6  desired stopped, ACTIVE and powering off                              hold: stopping
+     6  desired stopped, ACTIVE and powering off                              hold: stopping; ``hard_after`` past
+                                                                              the later of the transition and the
+                                                                              server's ``updated``: stop HARD
      7  any other task, or a status that passes by itself                     hold: in transition
      8  as desired: running and ACTIVE, stopped and SHUTOFF                   hold: already
      9  desired stopped and prepaid (or how it is charged is not known),      hold: prepaid
         unless ``stop_prepaid``
     10  desired running, SHUTOFF                                              start
     11  desired stopped, ACTIVE                                               stop, as ``stop_type`` says
+
+Overdue is what is in rows 5, 6, 7, 10 or 11, frozen, or waiting for its control plane, ``overdue_after`` past the later
+of the transition and the server's ``created``; under a constant state, past its ``updated``.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from scheduler.errors import UnsafePlanError
 from scheduler.model import (
@@ -36,6 +41,10 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Limits,
+    Membership,
+    Node,
+    NodePool,
+    Overdue,
     Plan,
     Power,
     Server,
@@ -50,27 +59,68 @@ _SAVES_WHEN_STOPPED = frozenset({"0", "2"})
 """``charging_mode`` of pay-per-use and spot servers; ``1`` is yearly/monthly."""
 
 
+_MAY_BE_OVERDUE = frozenset(
+    {HoldKind.NEEDS_PERSON, HoldKind.STOPPING, HoldKind.IN_TRANSITION, HoldKind.FROZEN, HoldKind.CONTROL_PLANE}
+)
+
+Decision = Union[Action, Hold]
+
+
+class NodeList(NamedTuple):
+    """What CCE says of a cluster's nodes; ``pools`` is None where they were not asked for."""
+
+    nodes: Sequence[Node]
+    pools: Optional[Sequence[NodePool]] = None
+
+
 class Members(NamedTuple):
-    """The servers proven to belong to each cluster id, and the ids that each server is claimed by."""
+    """The servers proven to belong to each cluster id, the ids that each server is claimed by, and CCE's lists."""
 
     servers: Mapping[str, Sequence[Server]]
     claims: Mapping[ServerId, Sequence[str]]
+    lists: Mapping[str, NodeList] = {}
 
 
-def find_members(clusters: Iterable[Cluster], servers: Iterable[Server]) -> Members:
-    """Sort servers by the clusters that their tags name, whatever the service was asked to filter by."""
+class Moment(NamedTuple):
+    """When a plan is about: ``now`` is None for a look at another time, in which nothing is late."""
+
+    now: Optional[datetime]
+    every_s: int
+
+
+ELSEWHEN = Moment(None, 0)
+
+
+def find_members(
+    clusters: Iterable[Cluster],
+    servers: Iterable[Server],
+    lists: Mapping[str, NodeList] = {},
+    *,
+    by_nodes: Iterable[str] = (),
+) -> Members:
+    """Sort servers by the clusters that their tags and CCE's lists name, whatever the service was asked to filter by.
+
+    A tag makes a member; for clusters whose membership is by nodes, and those of ``by_nodes``, being listed does.
+    """
+    clusters = list(clusters)
     wanted = {c.cluster_id for c in clusters}
+    by_list = {*by_nodes, *(c.cluster_id for c in clusters if c.membership is Membership.NODES)}
     found: Dict[str, List[Server]] = {cluster_id: [] for cluster_id in wanted}
     claims: Dict[ServerId, List[str]] = {}
     prefix = f"{CLUSTER_TAG}="
+    listed: Dict[str, List[str]] = {}
+    for cluster_id, node_list in lists.items():
+        for node in node_list.nodes:
+            listed.setdefault(node.server_id or "", []).append(cluster_id)
     for server in servers:
         named = {tag[len(prefix) :].lower() for tag in server.tags or () if tag.startswith(prefix)} - {""}
+        listing = set(listed.get(server.server_id, ()))
         if EVERY_CLUSTER in wanted:
             named = {EVERY_CLUSTER} if named else named
-        for cluster_id in sorted(named & wanted):
+        for cluster_id in sorted(((named - by_list) | (listing & by_list)) & wanted):
             found[cluster_id].append(server)
-        claims[server.server_id] = sorted(named)
-    return Members(found, claims)
+        claims[server.server_id] = sorted(named | listing)
+    return Members(found, claims, lists)
 
 
 def make_plan(at: datetime, clusters: Sequence[ClusterPlan], limits: Limits) -> Plan:
@@ -85,30 +135,33 @@ def make_plan(at: datetime, clusters: Sequence[ClusterPlan], limits: Limits) -> 
     return Plan(at, tuple(clusters), refusal)
 
 
-def plan_cluster(cluster: Cluster, desired: Desired, members: Members) -> ClusterPlan:
+def plan_cluster(cluster: Cluster, desired: Desired, members: Members, moment: Moment = ELSEWHEN) -> ClusterPlan:
     """Decide for every server of one cluster."""
     servers = members.servers.get(cluster.cluster_id, ())
-    decisions = [decide(cluster, desired.state, s, members.claims.get(s.server_id, ())) for s in servers]
-    warnings: Tuple[str, ...] = ()
-    if not servers and desired.state is not State.UNMANAGED:
-        warnings = (
-            f"no server carries the tag {CLUSTER_TAG}={cluster.cluster_id}: check cluster_id, region and project_id",
-        )
-    return ClusterPlan(
-        cluster,
-        desired,
-        actions=tuple(d for d in decisions if isinstance(d, Action)),
-        holds=tuple(d for d in decisions if isinstance(d, Hold)),
-        warnings=warnings,
+    planned = ClusterPlan(cluster, desired)
+    return with_decisions(planned, [decide(cluster, desired, server, members, moment) for server in servers])
+
+
+def with_decisions(planned: ClusterPlan, decisions: Iterable[Decision]) -> ClusterPlan:
+    """Return a plan with other decisions."""
+    made = list(decisions)
+    return planned._replace(
+        actions=tuple(d for d in made if isinstance(d, Action)), holds=tuple(d for d in made if isinstance(d, Hold))
     )
 
 
-def decide(  # noqa: C901 - one branch for each row of the table
-    cluster: Cluster, state: State, server: Server, claims: Sequence[str]
-) -> Union[Action, Hold]:
-    """Apply the table of this module to one server; ``claims`` are the ids of all clusters that its tags name."""
+def hold_instead(planned: ClusterPlan, hold: Callable[[Action], Optional[Hold]]) -> ClusterPlan:
+    """Return a plan in which ``hold`` takes the place of each action that it returns one for."""
+    return with_decisions(planned, (*planned.holds, *(hold(action) or action for action in planned.actions)))
+
+
+def decide(  # noqa: C901, PLR0912 - one branch for each row of the table
+    cluster: Cluster, desired: Desired, server: Server, members: Members, moment: Moment = ELSEWHEN
+) -> Decision:
+    """Apply the table of this module to one server."""
+    state, claims = desired.state, members.claims.get(server.server_id, ())
     status = (server.status or "").upper()
-    excluded = None if state is State.UNMANAGED else _excluded_by(cluster.exclude, server)
+    excluded = None if state is State.UNMANAGED else _excluded_by(cluster, server, members)
     kind: HoldKind
     if state is State.UNMANAGED:
         kind, reason = HoldKind.UNMANAGED, "unmanaged"
@@ -123,6 +176,8 @@ def decide(  # noqa: C901 - one branch for each row of the table
     elif status not in _PASSING and status not in ("ACTIVE", "SHUTOFF"):
         kind, reason = HoldKind.NEEDS_PERSON, _status_text(server)
     elif state is State.STOPPED and status == "ACTIVE" and server.task_state == "powering-off":
+        if _hangs(cluster, desired, server, moment):
+            return Action(Power.STOP_HARD, server)
         kind, reason = HoldKind.STOPPING, "powering off"
     elif server.task_state or status in _PASSING:
         kind, reason = HoldKind.IN_TRANSITION, f"{status}{f', {server.task_state}' if server.task_state else ''}"
@@ -137,8 +192,64 @@ def decide(  # noqa: C901 - one branch for each row of the table
     return Hold(kind, server, reason)
 
 
-def _excluded_by(exclude: Exclude, server: Server) -> Optional[str]:
+def find_overdue(
+    cluster: Cluster, desired: Desired, decisions: Iterable[Decision], moment: Moment
+) -> Iterator[Overdue]:
+    """Yield the servers that should have been as desired for ``overdue_after`` by now."""
+    if moment.now is None or desired.state is State.UNMANAGED:
+        return
+    limit_s = overdue_limit_s(cluster, moment.every_s)
+    for decision in decisions:
+        if isinstance(decision, Hold) and decision.kind not in _MAY_BE_OVERDUE:
+            continue
+        server = decision.server
+        begun = _later(desired.since, server.created) if desired.since else parse_api_time(server.updated)
+        if begun is not None and (moment.now - begun).total_seconds() >= limit_s:
+            yield Overdue(_seen_as(server), int((moment.now - begun).total_seconds()), server)
+
+
+def overdue_limit_s(cluster: Cluster, every_s: int) -> int:
+    """Return after how many seconds a cluster is overdue; cut so that the last run before the hands are off reports."""
+    enforce_s = cluster.timing.enforce_s
+    if enforce_s is None:
+        return cluster.overdue_after_s
+    return min(cluster.overdue_after_s, max(enforce_s - every_s, every_s))
+
+
+def parse_api_time(text: Optional[str]) -> Optional[datetime]:
+    """Return an instant as a listing writes it, in UTC; None where it is missing or no such thing."""
+    try:
+        at = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+
+
+def _hangs(cluster: Cluster, desired: Desired, server: Server, moment: Moment) -> bool:
+    """Whether a stop has been under way for ``hard_after``: the power is cut only where that is certain."""
+    updated = parse_api_time(server.updated)
+    if moment.now is None or cluster.hard_after_s is None or updated is None:
+        return False
+    begun = max(updated, desired.since or updated)
+    return moment.now - begun >= timedelta(seconds=cluster.hard_after_s)
+
+
+def _later(since: datetime, text: Optional[str]) -> datetime:
+    created = parse_api_time(text)
+    return since if created is None else max(since, created)
+
+
+def _seen_as(server: Server) -> str:
+    """Say how a server was seen: its status, task and fault."""
+    seen = f"{server.name or server.server_id} is {server.status or 'without a status'}"
+    return (
+        f"{seen}{f' ({server.task_state})' if server.task_state else ''}{f': {server.fault}' if server.fault else ''}"
+    )
+
+
+def _excluded_by(cluster: Cluster, server: Server, members: Members) -> Optional[str]:
     """Say which rule keeps a server from being touched, or what a rule would have to know; None if it may be."""
+    exclude = cluster.exclude
     for pattern in exclude.servers:
         if pattern.lower() == server.server_id.lower() or (server.name and fnmatchcase(server.name, pattern)):
             return f'excluded by server "{pattern}"'
@@ -153,6 +264,20 @@ def _excluded_by(exclude: Exclude, server: Server) -> Optional[str]:
                 return f'excluded by tag "{wanted}"'
     if exclude.servers and server.name is None:
         return "excluded: its name is missing from the answer"
+    return _excluded_by_pool(exclude, server, members.lists.get(cluster.cluster_id)) if exclude.node_pools else None
+
+
+def _excluded_by_pool(exclude: Exclude, server: Server, node_list: Optional[NodeList]) -> Optional[str]:
+    listed = [n for n in node_list.nodes if n.server_id == server.server_id] if node_list else []
+    if node_list is None or not listed or not all(node.is_pool_known for node in listed):
+        return "excluded: which node pool it is of is not known"
+    names = {pool.pool_id: pool.name for pool in node_list.pools or ()}
+    for pool_id in {node.pool_id for node in listed} - {None}:
+        if pool_id not in names:
+            return "excluded: the name of its node pool is not known"
+        for wanted in exclude.node_pools:
+            if wanted in (pool_id, names[pool_id]):
+                return f'excluded by node pool "{wanted}"'
     return None
 
 

@@ -4,52 +4,108 @@ Nothing is kept between runs. A run that was lost, late, doubled or half-failed 
 """
 
 from datetime import datetime
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from scheduler.cloud import Cloud, Connect
-from scheduler.cloud.listing import list_members
-from scheduler.errors import CloudError, InputError
+from scheduler.cloud.patience import Clock, PatientCloud
+from scheduler.control_plane import is_as_desired, plan_control_plane, prove_asleep
+from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.execute import Place, execute, place_of, side_by_side
+from scheduler.execute import ClusterAction, Place, execute, place_of, side_by_side
 from scheduler.model import (
+    CLUSTER_TAG,
+    EVERY_CLUSTER,
+    Action,
+    CceCluster,
     Cluster,
     ClusterPlan,
+    ControlPlane,
+    ControlPlaneAction,
     Desired,
     Hold,
     HoldKind,
+    Membership,
     OnExcludedDates,
+    Overdue,
     Power,
     Run,
     Schedules,
     State,
 )
-from scheduler.plan import Members, make_plan, plan_cluster
+from scheduler.observe import Seen, find_clusters, missing, observe, read_nodes
+from scheduler.plan import (
+    Moment,
+    decide,
+    find_members,
+    find_overdue,
+    hold_instead,
+    make_plan,
+    overdue_limit_s,
+    plan_cluster,
+)
 from scheduler.public_holidays import check_end
+from scheduler.remote_override import read_override, with_override
 
-_Wanted = Tuple[Cluster, Desired]
-_KEEP_FROM_STOPPING = (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
+Found = Union[Mapping[str, CceCluster], CloudError, None]
+"""The CCE clusters of a place by id; a failure where they could not be read, None where nobody asked."""
 
 
-def run_once(schedules: Schedules, at: datetime, connect: Connect, *, dry_run: bool = False) -> Run:
-    """Observe, evaluate, plan and, unless ``dry_run``, apply. Raises nothing that a cloud does; see `Run`."""
-    wanted = [(cluster, desired_state(cluster, at)) for cluster in schedules.clusters]
-    places: Dict[Place, List[_Wanted]] = {}
-    for cluster, desired in wanted:
-        places.setdefault(place_of(cluster.region, cluster.project_id), []).append((cluster, desired))
-    managed = [place for place, group in places.items() if _managed(group)]
+class _Wanted(NamedTuple):
+    """A cluster and what is desired of it; ``doubt`` is why its overrides are not known, so that it is not stopped."""
+
+    cluster: Cluster
+    desired: Desired
+    doubt: Optional[SchedulerError] = None
+
+
+class _Place(NamedTuple):
+    """What is planned for the clusters of one place, and from what; ``seen`` is None where nothing was listed."""
+
+    plans: Sequence[ClusterPlan]
+    seen: Optional[Seen] = None
+
+
+class _Ask(NamedTuple):
+    """What is asked of every place."""
+
+    schedules: Schedules
+    at: datetime
+    moment: Moment
+    open_cloud: Callable[[Place], Cloud]
+
+
+def run_once(  # noqa: PLR0913 - two of them are switches
+    schedules: Schedules, at: datetime, connect: Connect, clock: Clock, *, dry_run: bool = False, is_now: bool = True
+) -> Run:
+    """Observe, evaluate, plan and, unless ``dry_run``, apply. Raises nothing that a cloud does; see `Run`.
+
+    ``is_now`` is False for a look at another time than that of the observation: nothing is late in it.
+    """
+    groups: Dict[Place, List[Cluster]] = {}
+    for cluster in schedules.clusters:
+        groups.setdefault(place_of(cluster.region, cluster.project_id), []).append(cluster)
     clouds: Dict[Place, Cloud] = {}
+
+    def open_cloud(place: Place) -> Cloud:
+        clouds[place] = cloud = PatientCloud(connect(*place), clock)
+        return cloud
+
+    ask = _Ask(schedules, at, Moment(at if is_now else None, schedules.function.every_s), open_cloud)
     try:
-        seen = dict(zip(managed, side_by_side(lambda p: _observe(p, places[p], connect, clouds), managed)))
-        plans = [_plan(c, desired, seen.get(place_of(c.region, c.project_id))) for c, desired in wanted]
+        places = dict(zip(groups, side_by_side(lambda p: _look(ask, p, groups[p]), list(groups))))
+        found = {planned.cluster.name: planned for place in places.values() for planned in place.plans}
+        plans = [found[cluster.name] for cluster in schedules.clusters]
         warnings, failure = check_end(schedules.calendars_end, at)
         if failure is not None:
             plans = [_spare_on_unknown_dates(planned) for planned in plans]
         plan = make_plan(at, plans, schedules.limits)._replace(warnings=warnings, failure=failure)
-        outcomes = () if dry_run else tuple(execute(plan, clouds))
+        if dry_run:
+            return Run(plan, dry_run=True)
+        outcomes, steps = execute(plan, clouds, clock, lambda p, actions: _look_again(ask, places[p], actions))
+        return Run(plan, tuple(outcomes), control_planes=tuple(steps))
     finally:
         for cloud in clouds.values():
             cloud.close()
-    return Run(plan, outcomes, dry_run)
 
 
 def place_clusters(schedules: Schedules, region: Optional[str], project_id: Optional[str]) -> Schedules:
@@ -66,39 +122,162 @@ def place_clusters(schedules: Schedules, region: Optional[str], project_id: Opti
     return schedules._replace(clusters=tuple(placed))
 
 
-def _spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
-    """Hold the stops of a cluster that a holiday would keep from them: after the calendars' end any day may be one."""
-    timing = planned.cluster.timing
-    if not timing.excluded_dates or timing.on_excluded_dates not in (
-        OnExcludedDates.RUNNING,
-        OnExcludedDates.UNMANAGED,
-    ):
-        return planned
-    held = [
-        Hold(HoldKind.EXCLUDED, action.server, "excluded: whether the date is a holiday is not known")
-        for action in planned.actions
-        if action.power is not Power.START
-    ]
-    starts = tuple(action for action in planned.actions if action.power is Power.START)
-    return planned._replace(actions=starts, holds=(*planned.holds, *held))
-
-
-def _managed(group: Sequence[_Wanted]) -> List[Cluster]:
-    return [cluster for cluster, desired in group if desired.state is not State.UNMANAGED]
-
-
-def _observe(
-    place: Place, group: Sequence[_Wanted], connect: Connect, clouds: Dict[Place, Cloud]
-) -> Union[Members, CloudError]:
-    """List one place; a failure is a value, so that it stays with this place."""
+def _look(ask: _Ask, place: Place, clusters: Sequence[Cluster]) -> _Place:
+    """Observe one place and plan its clusters; a failure is a value, so that it stays with this place."""
+    wanted = [_Wanted(cluster, desired_state(cluster, ask.at)) for cluster in clusters]
+    remote = ask.schedules.remote_overrides and any(cluster.enabled for cluster in clusters)
+    if not remote and not _managed(wanted):
+        return _Place([ClusterPlan(w.cluster, w.desired) for w in wanted])
     try:
-        clouds[place] = cloud = connect(*place)
-        return list_members(cloud, [cluster for cluster, _ in group], _managed(group))
+        cloud = ask.open_cloud(place)
+        found = _find_clusters(cloud) if remote or any(_hibernates(c) for c in _managed(wanted)) else None
+        if remote:
+            wanted = [_with_remote_override(w, found, ask.at) for w in wanted]
+        managed = _managed(wanted)
+        if not managed:
+            return _Place([ClusterPlan(w.cluster, w.desired, error=w.doubt) for w in wanted])
+        seen = observe(cloud, clusters, managed)
+        return _Place([_plan(ask, cloud, w, seen, found) for w in wanted], seen)
+    except CloudError as e:
+        managed = _managed(wanted)
+        return _Place([ClusterPlan(w.cluster, w.desired, error=e if w.cluster in managed else None) for w in wanted])
+
+
+def _look_again(ask: _Ask, place: _Place, actions: Sequence[ClusterAction]) -> "Sequence[Union[Action, Hold, None]]":
+    """List a place anew and decide again for the servers of some actions. Raises `CloudError`."""
+    if place.seen is None:
+        return [None] * len(actions)
+    plans = {planned.cluster.name: planned for planned in place.plans}
+    clusters = [planned.cluster for planned in place.plans]
+    servers = place.seen.list_again()
+    members = find_members(clusters, servers, place.seen.members.lists, by_nodes=place.seen.by_nodes)
+    owned = {(cluster_id, s.server_id): s for cluster_id, found in members.servers.items() for s in found}
+    decisions: List[Union[Action, Hold, None]] = []
+    for name, action in actions:
+        cluster, desired = plans[name].cluster, plans[name].desired
+        server = owned.get((cluster.cluster_id, action.server.server_id))
+        decisions.append(None if server is None else decide(cluster, desired, server, members, ask.moment))
+    return decisions
+
+
+def _find_clusters(cloud: Cloud) -> Found:
+    try:
+        return find_clusters(cloud)
     except CloudError as e:
         return e
 
 
-def _plan(cluster: Cluster, desired: Desired, seen: Union[Members, CloudError, None]) -> ClusterPlan:
-    if isinstance(seen, CloudError):
-        return ClusterPlan(cluster, desired, error=seen if desired.state is not State.UNMANAGED else None)
-    return plan_cluster(cluster, desired, seen or Members({}, {}))
+def _managed(wanted: Sequence[_Wanted]) -> List[Cluster]:
+    return [w.cluster for w in wanted if w.desired.state is not State.UNMANAGED]
+
+
+def _hibernates(cluster: Cluster) -> bool:
+    return cluster.control_plane is ControlPlane.HIBERNATE
+
+
+def _with_remote_override(wanted: _Wanted, found: Found, at: datetime) -> _Wanted:
+    """Return what is desired of a cluster with the override of its tag; see `_Wanted.doubt` where that is not known."""
+    cluster = wanted.cluster
+    if not cluster.enabled:
+        return wanted
+    if isinstance(found, CloudError):
+        return wanted._replace(doubt=found)
+    try:
+        override = read_override(found[cluster.cluster_id].tags, at) if found and cluster.cluster_id in found else None
+    except InputError as e:
+        return wanted._replace(doubt=e)
+    if override is None:
+        return wanted
+    cluster = with_override(cluster, override)
+    return _Wanted(cluster, desired_state(cluster, at))
+
+
+def _plan(ask: _Ask, cloud: Cloud, wanted: _Wanted, seen: Seen, found: Found) -> ClusterPlan:
+    """Plan one cluster from what was seen of its place."""
+    cluster, desired, cluster_id = wanted.cluster, wanted.desired, wanted.cluster.cluster_id
+    planned = plan_cluster(cluster, desired, seen.members, ask.moment)._replace(error=wanted.doubt)
+    if desired.state is State.UNMANAGED:
+        return planned
+    if found is not None and not isinstance(found, CloudError) and cluster_id not in found:
+        return ClusterPlan(cluster, desired, error=missing(cluster))
+    if cluster_id in seen.failed and (cluster.membership is Membership.NODES or cluster.exclude.node_pools):
+        return ClusterPlan(cluster, desired, error=seen.failed[cluster_id])
+    if wanted.doubt is not None:
+        planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
+    if _hibernates(cluster):
+        planned = _with_control_plane(planned, cloud, seen, found)
+    return _with_members_told(_with_overdue(planned, ask.moment), seen, ask.moment)
+
+
+def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: Found) -> ClusterPlan:
+    cluster, desired = planned.cluster, planned.desired
+    if found is None or isinstance(found, CloudError):
+        reason = "whether its control plane is awake is not known"
+        return _hold_starts(planned, reason)._replace(error=planned.error or found)
+    step = plan_control_plane(desired, found[cluster.cluster_id], (*planned.actions, *planned.holds))
+    if step.action is ControlPlaneAction.HIBERNATE:
+        try:
+            nodes = seen.members.lists.get(cluster.cluster_id) or read_nodes(cloud, cluster)
+        except CloudError as e:
+            step = step._replace(action=None, reason="kept up: CCE's list of its nodes cannot be read")
+            return planned._replace(control_plane=step, error=planned.error or e)
+        step = prove_asleep(step, nodes.nodes, seen.members.servers[cluster.cluster_id])
+    if desired.state is State.RUNNING and not is_as_desired(desired.state, step.phase):
+        planned = _hold_starts(planned, f"waiting for the control plane: {step.phase or 'its phase is not known'}")
+    return planned._replace(control_plane=step)
+
+
+def _with_overdue(planned: ClusterPlan, moment: Moment) -> ClusterPlan:
+    """Name what should have been as desired by now."""
+    cluster, desired, step = planned.cluster, planned.desired, planned.control_plane
+    overdue = list(find_overdue(cluster, desired, (*planned.actions, *planned.holds), moment))
+    late_s = _late_s(planned, moment)
+    if step and late_s is not None and not step.is_kept and not is_as_desired(desired.state, step.phase):
+        overdue.append(Overdue(f"the control plane is in phase {step.phase}", late_s))
+    return planned._replace(overdue=tuple(overdue))
+
+
+def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> ClusterPlan:
+    """Warn of a cluster without members, and of one whose members no tag names; fail if neither source can tell."""
+    cluster_id = planned.cluster.cluster_id
+    tag = f"no server carries the tag {CLUSTER_TAG}={cluster_id}"
+    if cluster_id in seen.by_nodes:
+        return planned._replace(warnings=(f"{tag}: its servers are those of CCE's list of nodes",))
+    if seen.members.servers[cluster_id] or cluster_id == EVERY_CLUSTER:
+        return planned
+    late_s, error = _late_s(planned, moment), seen.failed.get(cluster_id)
+    where = f"and CCE's list of its nodes cannot be read ({error})" if error else "and CCE lists no node of it"
+    warning = f"{tag}, {where}: check cluster_id, region and project_id"
+    overdue = (Overdue("its servers cannot be found", late_s),) if error and late_s is not None else ()
+    return planned._replace(warnings=(warning,), overdue=(*planned.overdue, *overdue))
+
+
+def _late_s(planned: ClusterPlan, moment: Moment) -> Optional[int]:
+    """Return for how long a cluster has been overdue as a whole; None if it is not."""
+    if moment.now is None or planned.desired.since is None:
+        return None
+    passed_s = int((moment.now - planned.desired.since).total_seconds())
+    return passed_s if passed_s >= overdue_limit_s(planned.cluster, moment.every_s) else None
+
+
+def _spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
+    """Hold the stops of a cluster that a holiday would keep from them: after the calendars' end any day may be one."""
+    timing = planned.cluster.timing
+    may_keep = timing.on_excluded_dates in (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
+    if not timing.excluded_dates or not may_keep:
+        return planned
+    return _spare(planned, "excluded: whether the date is a holiday is not known")
+
+
+def _spare(planned: ClusterPlan, reason: str) -> ClusterPlan:
+    def hold(action: Action) -> Optional[Hold]:
+        return None if action.power is Power.START else Hold(HoldKind.EXCLUDED, action.server, reason)
+
+    return hold_instead(planned, hold)
+
+
+def _hold_starts(planned: ClusterPlan, reason: str) -> ClusterPlan:
+    def hold(action: Action) -> Optional[Hold]:
+        return Hold(HoldKind.CONTROL_PLANE, action.server, reason) if action.power is Power.START else None
+
+    return hold_instead(planned, hold)

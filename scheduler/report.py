@@ -8,11 +8,25 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 from zoneinfo import ZoneInfo
 
-from scheduler.errors import CloudError, SchedulerError
-from scheduler.model import Cluster, ClusterPlan, Desired, Hold, Outcome, Plan, Power, Rule, Run, Server
+from scheduler.errors import CloudError, OverdueError, SchedulerError
+from scheduler.model import (
+    Cluster,
+    ClusterPlan,
+    ControlPlaneOutcome,
+    Desired,
+    Hold,
+    Outcome,
+    Plan,
+    Power,
+    Rule,
+    Run,
+    Server,
+)
 
 _MOST_LISTED = 100
 """Of more servers than this in one list only counts are given, so that a result and a log line stay small."""
+
+_MOST_NAMED = 5
 
 Json = Dict[str, Any]
 
@@ -56,11 +70,11 @@ def plan_json(plan: Plan) -> Json:
 
 def run_json(run: Run, action: str) -> Json:
     """Return the function's result for a run: what was started and stopped, or would be in a dry run."""
-    done = [o for o in run.outcomes if o.error is None]
+    done = [o for o in run.outcomes if o.is_accepted]
     data: Json = {
         "at": write_instant(run.plan.at),
         "dry_run": run.dry_run,
-        "clusters": [_cluster_run_json(c, acted) for c, acted in _by_cluster(run)],
+        "clusters": [_cluster_run_json(c, acted, step) for c, acted, step in _by_cluster(run)],
         "server_list": [_server_json(o.server) for o in done],
         "warnings": list(run.plan.warnings),
     }
@@ -97,6 +111,8 @@ def run_errors(run: Run) -> List[SchedulerError]:
     """Return every distinct failure of a run, in the order of the file."""
     found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters]
     found += [o.error for o in run.outcomes]
+    found += [o.error for o in run.control_planes]
+    found += [overdue_error(c) for c in run.plan.clusters]
     if run.plan.refusal is not None and not run.dry_run:
         found.append(run.plan.refusal)
     found.append(run.plan.failure)
@@ -104,25 +120,42 @@ def run_errors(run: Run) -> List[SchedulerError]:
     return list(distinct.values())
 
 
+def overdue_error(planned: ClusterPlan) -> Optional[OverdueError]:
+    """Return the failure of a cluster that is not as desired for too long; None of one that is, or has time."""
+    if not planned.overdue:
+        return None
+    named = ", ".join(f"{o.text} ({_for_long(o.for_s)})" for o in planned.overdue[:_MOST_NAMED])
+    more = f" and {len(planned.overdue) - _MOST_NAMED} more" if len(planned.overdue) > _MOST_NAMED else ""
+    return OverdueError(f"{planned.cluster.name} should be {planned.desired.state.value}, but {named}{more}")
+
+
+def _for_long(seconds: int) -> str:
+    minutes = max(seconds // 60, 1)
+    return f"for {minutes // 60}h {minutes % 60:02}m" if minutes >= 60 else f"for {minutes}m"  # noqa: PLR2004
+
+
 def summarise(run: Run) -> str:
     """Say in a line what a run did, or would do."""
-    powers = [o.power for o in run.outcomes if o.error is None]
+    powers = [o.power for o in run.outcomes if o.is_accepted]
     if run.dry_run:
         powers = [a.power for c in run.plan.clusters for a in c.actions]
     starts = powers.count(Power.START)
     holds = sum(len(c.holds) for c in run.plan.clusters)
     words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
+    left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
+    text += f", left {left} to the next run" if left else ""
     errors = run_errors(run)
     return f"{text}; failed: {'; '.join(str(e) for e in errors)}" if errors else text
 
 
 def log_lines(run: Run, action: str) -> Iterable[Json]:
     """Yield a line for each cluster that acted, drifted or failed, and one that sums the run up."""
-    for planned, acted in _by_cluster(run):
-        if planned.actions or planned.error or planned.warnings:
+    for planned, acted, step in _by_cluster(run):
+        moves = planned.control_plane is not None and planned.control_plane.action is not None
+        if planned.actions or planned.error or planned.warnings or planned.overdue or moves:
             held = dict(Counter(h.kind.value for h in planned.holds))
-            line = _cluster_run_json(planned, acted)
+            line = _cluster_run_json(planned, acted, step)
             yield {"event": "cluster", **line, "held": held, "warnings": list(planned.warnings)}
     yield {
         "event": "run",
@@ -175,14 +208,40 @@ def _cluster_plan_json(planned: ClusterPlan) -> Json:
             if a.power is not Power.START
         ],
         "hold": [_hold_json(h) for h in planned.holds],
-        "control_plane": None,
+        "control_plane": _control_plane_json(planned),
+        "overdue": _overdue_json(planned),
         "warnings": list(planned.warnings),
         "error": error_json(planned.error),
     }
 
 
-def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome]]]:
+def _control_plane_json(planned: ClusterPlan, outcome: Optional[ControlPlaneOutcome] = None) -> Optional[Json]:
+    step = planned.control_plane
+    if step is None:
+        return None
+    found: Json = {"phase": step.phase, "action": step.action.value if step.action else None, "reason": step.reason}
+    if outcome is not None:
+        found.update(error=error_json(outcome.error), left=outcome.left)
+    return found
+
+
+def _overdue_json(planned: ClusterPlan) -> List[Json]:
+    return [
+        {
+            **(_server_json(o.server) if o.server else {"server_id": None, "server_name": None}),
+            "status": o.server.status if o.server else None,
+            "task_state": o.server.task_state if o.server else None,
+            "fault": o.server.fault if o.server else None,
+            "for_s": o.for_s,
+            "message": o.text,
+        }
+        for o in planned.overdue
+    ]
+
+
+def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome], Optional[ControlPlaneOutcome]]]:
     """Yield every cluster with what was done for it, or in a dry run what would be."""
+    steps = {step.cluster: step for step in run.control_planes}
     found: Dict[str, List[Outcome]] = {}
     for outcome in run.outcomes:
         found.setdefault(outcome.cluster, []).append(outcome)
@@ -191,12 +250,14 @@ def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome]]]:
         yield (
             planned,
             ([Outcome(name, a.power, a.server) for a in planned.actions] if run.dry_run else found.get(name, [])),
+            steps.get(name),
         )
 
 
-def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome]) -> Json:
-    acted = [o for o in outcomes if not o.error]
+def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome], step: Optional[ControlPlaneOutcome]) -> Json:
+    acted = [o for o in outcomes if o.is_accepted]
     failed = [o for o in outcomes if o.error]
+    left = [{**_server_json(o.server), "reason": o.left} for o in outcomes if o.left]
     error = error_json(planned.error or (failed[0].error if failed else None))
     if error and failed:
         error["servers"] = _shorten([_server_json(o.server) for o in failed])
@@ -210,8 +271,9 @@ def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome]) -> Json:
         "started": _shorten([_server_json(o.server) for o in acted if o.power is Power.START]),
         "stopped": _shorten(stopped),
         "held": hold_counts(planned.holds) if many else [_hold_json(h) for h in planned.holds],
-        "overdue": [],
-        "control_plane": None,
+        "left": _shorten(left),
+        "overdue": _shorten(_overdue_json(planned)),
+        "control_plane": _control_plane_json(planned, step),
         "error": error,
     }
 

@@ -45,6 +45,7 @@ class Settings(NamedTuple):
     region: Optional[str]
     project_id: Optional[str]
     endpoint: Optional[str]
+    cce_endpoint: Optional[str]
     schedules_path: str
     dry_run: bool
     log_level: str
@@ -58,6 +59,7 @@ def read_settings(lookup: Lookup) -> Settings:
         region=lookup("region") or None,
         project_id=lookup("projectId") or lookup("RUNTIME_PROJECT_ID") or None,
         endpoint=lookup("endpoint") or None,
+        cce_endpoint=lookup("cceEndpoint") or None,
         schedules_path=lookup("schedulesPath") or "schedules.yaml",
         dry_run=_one_of(lookup, "dryRun", ("false", "true")) == "true",
         log_level=_one_of(lookup, "logLevel", ("INFO", *LOG_LEVELS)),

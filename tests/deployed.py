@@ -22,6 +22,7 @@ from scheduler.handler import handle
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer
 from scheduler.simulated.functions import SimulatedFunction
 from tests.cli_runner import Ended
+from tests.scenes import CLOCK
 
 NOW = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -59,6 +60,9 @@ class Person:
         return self.answers.pop(0) if self.answers else True
 
 
+_ENDPOINTS = ("endpoint", "cce_endpoint", "function_endpoint")
+
+
 class Scene:
     """A file, a cloud behind an endpoint, and the commands over them."""
 
@@ -70,6 +74,8 @@ class Scene:
         self.build: Callable[[ScheduleFiles, str], Zip] = build
         self.environ: Dict[str, str] = dict(ENVIRON)
         cloud.functions.runner = self.run_function
+        for cluster_id in (DEV, DEMO):
+            cloud.clusters.add(cluster_id, project_id=PROJECT, cluster_id=cluster_id)
         self.write()
 
     def write(self, clusters: str = DEV_CLUSTER + DEMO_CLUSTER, function: str = FUNCTION) -> None:
@@ -92,12 +98,17 @@ class Scene:
         """Run the handler of this checkout as the deployed function would run its own."""
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(function.code)) as opened:
             opened.extractall(folder)
-            user_data = {**json.loads(str(function.settings["user_data"])), "endpoint": self.endpoint}
+            user_data = {
+                **json.loads(str(function.settings["user_data"])),
+                "endpoint": self.endpoint,
+                "cceEndpoint": self.endpoint,
+            }
             context = _Context({**user_data, "schedulesPath": str(Path(folder) / "schedules.yaml")}, function)
-            return handle(event, context, now=self.cloud.now, environ={}, monotonic=time.monotonic)
+            return handle(event, context, now=self.cloud.now, environ={}, monotonic=time.monotonic, sleep=CLOCK.sleep)
 
     def options(self, **options: Any) -> Options:
-        return Options(self.file, endpoint=self.endpoint, function_endpoint=self.endpoint, **options)
+        endpoints: Dict[str, Any] = dict.fromkeys(_ENDPOINTS, self.endpoint)
+        return Options(self.file, **endpoints, **options)
 
     def outside(self) -> Surroundings:
         return Surroundings(self.person, self.build, self.cloud.now, self.environ)

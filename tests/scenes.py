@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 from scheduler.cloud import Connect
 from scheduler.cloud.huawei import HuaweiCloud
+from scheduler.cloud.patience import Clock
 from scheduler.model import CLUSTER_TAG, Cluster, ClusterId, Limits, Power, Schedules, Server, ServerId, State, Timing
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, SimulatedServer
@@ -35,6 +36,10 @@ BULKY = (
     *("OS-SRV-USG:terminated_at", "os-extended-volumes:volumes_attached", "OS-EXT-STS:power_state"),
 )
 """Fields of a server's entry that a test of a thousand servers can do without."""
+
+
+CLOCK = Clock(now=lambda: NOW, remaining_s=lambda: 60.0, sleep=lambda _: None, chance=lambda: 0.0)
+"""A run for which time stands still."""
 
 
 def make_cluster(name: str = "dev", cluster_id: str = DEV, state: State = State.STOPPED, **settings: Any) -> Cluster:
@@ -86,7 +91,8 @@ def posts(cloud: SimulatedCloud) -> List[Tuple[Optional[Power], Tuple[str, ...]]
 
 
 def listings(cloud: SimulatedCloud) -> List[Record]:
-    return [record for record in cloud.ledger if record.method == "GET"]
+    """Return the listings of servers."""
+    return [record for record in cloud.ledger if record.path.endswith("/cloudservers/detail")]
 
 
 def statuses(cloud: SimulatedCloud) -> Dict[str, str]:

@@ -104,10 +104,13 @@ class TestPlan:
         assert '  ! error: unknown region "nowhere": correct it, or set the endpoint\n' in ended.stdout
         assert ended.stdout.endswith("Plan: 0 to start, 0 to stop, 0 held, 1 failed.\n")
 
-    def test_warns_of_a_cluster_without_servers(self, endpoint: str) -> None:
-        ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, *ONLY_DEV)
+    def test_warns_of_a_cluster_without_servers(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+        endpoints = ("--endpoint", endpoint, "--cce-endpoint", endpoint)
+        ended = run("plan", *endpoints, "--at", NIGHT, *ONLY_DEV)
         assert ended.code == 0
-        assert f"  ! warning: no server carries the tag CCE-Cluster-ID={DEV}: check" in ended.stdout
+        warning = f"  ! warning: no server carries the tag CCE-Cluster-ID={DEV}, and CCE lists no node of it: check"
+        assert warning in ended.stdout
 
     def test_says_that_a_guard_refuses_the_stops(self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path) -> None:
         add(cloud, "node-1")
@@ -254,12 +257,9 @@ class TestWait:
         environ = {"HUAWEICLOUD_SDK_AK": SIMULATED_AK, "HUAWEICLOUD_SDK_SK": SIMULATED_SK}
         seen: List[Tuple[int, int]] = []
 
-        def elapsed_s() -> float:
-            return (cloud.now - NIGHT_AT).total_seconds()
-
         with open_access(schedules, Target(None, endpoint, False), environ=environ, now=NIGHT_AT) as access:
-            timed = access._replace(sleep=sleep, elapsed_s=elapsed_s)
-            run = run_once(timed.schedules, NIGHT_AT, timed.connect)
+            timed = access._replace(clock=access.clock._replace(sleep=sleep, now=lambda: cloud.now))
+            run = run_once(timed.schedules, NIGHT_AT, timed.connect, timed.clock)
             return wait_until_converged(run, timed, timeout_s, lambda *counts: seen.append(counts)), seen
 
     def test_ends_when_the_last_server_is_off(self, cloud: SimulatedCloud, endpoint: str) -> None:
@@ -346,6 +346,6 @@ def test_the_simulated_cloud_takes_neither_keys_nor_places(monkeypatch: pytest.M
 def test_time_passes_in_the_simulated_cloud_only_while_a_command_waits() -> None:
     with open_access(load_config("schedules.yaml"), Target(None, None, True), environ={}, now=NIGHT_AT) as access:
         assert isinstance(access, Access)
-        assert access.elapsed_s() == 0
-        access.sleep(7)
-        assert access.elapsed_s() == 7
+        assert access.clock.now() == NIGHT_AT
+        access.clock.sleep(7)
+        assert access.clock.now() == NIGHT_AT + timedelta(seconds=7)

@@ -9,7 +9,6 @@ from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.errors import (
     PermanentCloudError,
     RefusedError,
-    ThrottledCloudError,
     UnknownOutcomeError,
     UnsafePlanError,
 )
@@ -18,6 +17,7 @@ from scheduler.model import Action, ClusterPlan, Desired, Outcome, Plan, Power, 
 from scheduler.simulated import SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import failing, reset
 from tests.scenes import (
+    CLOCK,
     DEV,
     NOW,
     OTHER_PROJECT,
@@ -60,6 +60,13 @@ def add(cloud: SimulatedCloud, number: int, status: str = "ACTIVE", project_id: 
     return [cloud.add_server(cluster_id=DEV, status=status, project_id=project_id) for _ in range(number)]
 
 
+def carry_out(plan: Plan, clouds: "Dict[Place, HuaweiCloud]") -> List[Outcome]:
+    """Execute a plan, with a second look that shows what the first one did."""
+    outcomes, steps = execute(plan, clouds, CLOCK, lambda _, asked: [action for _, action in asked])
+    assert not steps
+    return outcomes
+
+
 def failed(outcomes: Sequence[Outcome]) -> "Dict[str, Optional[type]]":
     return {o.server.name or "": type(o.error) if o.error else None for o in outcomes}
 
@@ -75,7 +82,7 @@ def test_one_post_carries_the_servers_of_all_clusters(
             planned("test", [*actions(second, Power.STOP_SOFT), *actions(off, Power.START)], cluster_id=TEST),
         ),
     )
-    outcomes = execute(plan, clouds)
+    outcomes = carry_out(plan, clouds)
     assert sorted(posts(cloud), key=str) == sorted(
         [
             (Power.STOP_SOFT, tuple(s.server_id for s in (*first, *second))),
@@ -102,7 +109,7 @@ def test_every_power_and_every_project_has_a_post_of_its_own(
             planned("elsewhere", actions(elsewhere, Power.STOP_SOFT), project_id=OTHER_PROJECT),
         ),
     )
-    assert not any(o.error for o in execute(plan, clouds))
+    assert not any(o.error for o in carry_out(plan, clouds))
     assert {(r.path.split("/")[2], r.power, r.server_ids) for r in cloud.ledger} == {
         (PROJECT, Power.STOP_SOFT, (soft[0].server_id,)),
         (PROJECT, Power.STOP_HARD, (hard[0].server_id,)),
@@ -112,14 +119,14 @@ def test_every_power_and_every_project_has_a_post_of_its_own(
 
 def test_a_batch_has_at_most_a_thousand_servers(cloud: SimulatedCloud, clouds: "Dict[Place, HuaweiCloud]") -> None:
     servers = add(cloud, 1001)
-    execute(Plan(NOW, (planned("dev", actions(servers, Power.STOP_SOFT)),)), clouds)
+    carry_out(Plan(NOW, (planned("dev", actions(servers, Power.STOP_SOFT)),)), clouds)
     batches = [ids for _, ids in posts(cloud)]
     assert sorted(len(ids) for ids in batches) == [1, 1000]
     assert sorted(server_id for ids in batches for server_id in ids) == sorted(s.server_id for s in servers)
 
 
 def test_nothing_to_do_is_no_call(cloud: SimulatedCloud, clouds: "Dict[Place, HuaweiCloud]") -> None:
-    assert execute(Plan(NOW, (planned("dev", []),)), clouds) == []
+    assert carry_out(Plan(NOW, (planned("dev", []),)), clouds) == []
     assert not cloud.ledger
 
 
@@ -127,22 +134,22 @@ def test_a_guard_refuses_the_stops_and_nothing_else(cloud: SimulatedCloud, cloud
     on, off = add(cloud, 2), add(cloud, 1, "SHUTOFF")
     both = [*actions(on, Power.STOP_SOFT), *actions(off, Power.START)]
     refusal = UnsafePlanError("too many")
-    outcomes = execute(Plan(NOW, (planned("dev", both),), refusal), clouds)
+    outcomes = carry_out(Plan(NOW, (planned("dev", both),), refusal), clouds)
     assert posts(cloud) == [(Power.START, (off[0].server_id,))]
     assert [(o.power, o.error) for o in outcomes] == [*[(Power.STOP_SOFT, refusal)] * 2, (Power.START, None)]
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"),
+    ("fault", "error", "calls"),
     [
-        pytest.param(failing(400, "Ecs.0611"), RefusedError, id="refused"),
-        pytest.param(failing(403, "EPS.0003"), PermanentCloudError, id="no right"),
-        pytest.param(failing(429, "APIGW.0308"), ThrottledCloudError, id="throttled"),
-        pytest.param(reset(carried_out=True), UnknownOutcomeError, id="answer lost"),
+        pytest.param(failing(400, "Ecs.0611"), RefusedError, 3, id="refused"),
+        pytest.param(failing(403, "EPS.0003"), PermanentCloudError, 1, id="no right"),
+        pytest.param(failing(429, "APIGW.0308"), None, 1, id="throttled"),
+        pytest.param(reset(carried_out=True), UnknownOutcomeError, 1, id="answer lost"),
     ],
 )
 def test_what_fails_for_one_project_is_reported_for_it_and_the_others_are_done(
-    cloud: SimulatedCloud, clouds: "Dict[Place, HuaweiCloud]", fault: Any, error: type
+    cloud: SimulatedCloud, clouds: "Dict[Place, HuaweiCloud]", fault: Any, error: Optional[type], calls: int
 ) -> None:
     here, there = add(cloud, 2), add(cloud, 1, project_id=OTHER_PROJECT)
     cloud.faults = failing_at(fault, method="POST", project_id=PROJECT)
@@ -153,8 +160,10 @@ def test_what_fails_for_one_project_is_reported_for_it_and_the_others_are_done(
             planned("there", actions(there, Power.STOP_SOFT), project_id=OTHER_PROJECT),
         ),
     )
-    assert failed(execute(plan, clouds)) == {here[0].name: error, here[1].name: error, there[0].name: None}
-    assert len(posts(cloud)) == 2
+    outcomes = carry_out(plan, clouds)
+    assert failed(outcomes) == {here[0].name: error, here[1].name: error, there[0].name: None}
+    assert [o.cluster for o in outcomes if o.is_accepted] == ["there"]
+    assert len(posts(cloud)) == calls + 1
 
 
 def test_a_failed_batch_leaves_the_other_batches_of_its_project(
@@ -164,7 +173,7 @@ def test_a_failed_batch_leaves_the_other_batches_of_its_project(
     cloud.add_server(locked=True)
     on[0].locked = True  # after the listing
     both = [*actions(on, Power.STOP_SOFT), *actions(off, Power.START)]
-    outcomes = execute(Plan(NOW, (planned("dev", both),)), clouds)
+    outcomes = carry_out(Plan(NOW, (planned("dev", both),)), clouds)
     assert failed(outcomes) == {on[0].name: RefusedError, off[0].name: None}
     assert len(posts(cloud)) == 2
 

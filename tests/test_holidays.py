@@ -26,7 +26,7 @@ from scheduler.public_holidays import (
 )
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
 from tests.oracle_cases import utc
-from tests.scenes import DEV, PROJECT, REGION, TIMER, Context, posts
+from tests.scenes import CLOCK, DEV, PROJECT, REGION, TIMER, Context, posts
 
 LOCK = b"""{
   "version": 1,
@@ -297,14 +297,16 @@ class TestRun:
 
     @pytest.fixture
     def cloud(self) -> SimulatedCloud:
-        return SimulatedCloud(END.at)
+        cloud = SimulatedCloud(END.at)
+        cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+        return cloud
 
     def call(self, cloud: SimulatedCloud, folder: Path, at: Any, event: object, context: Context) -> Dict[str, Any]:
         with serve(cloud) as endpoint:
-            settings = {"endpoint": endpoint, "region": REGION, "projectId": PROJECT}
+            settings = {"endpoint": endpoint, "cceEndpoint": endpoint, "region": REGION, "projectId": PROJECT}
             context._user_data = {"ak": SIMULATED_AK, "sk": SIMULATED_SK, **settings}
             environ = {"RUNTIME_CODE_ROOT": str(folder)}
-            return handle(event, context, now=at, environ=environ, monotonic=lambda: 0.0)
+            return handle(event, context, now=at, environ=environ, monotonic=lambda: 0.0, sleep=CLOCK.sleep)
 
     def test_early_enough_a_run_says_nothing(self, cloud: SimulatedCloud, folder: Path) -> None:
         context = Context()

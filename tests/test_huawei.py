@@ -15,6 +15,7 @@ from scheduler.cloud.sdk import check_endpoint
 from scheduler.errors import (
     CloudError,
     InputError,
+    OutOfTimeError,
     PermanentCloudError,
     RefusedError,
     TemporaryCloudError,
@@ -330,7 +331,7 @@ def test_begins_no_call_when_the_run_is_at_its_end(cloud: SimulatedCloud, endpoi
     with contextlib.closing(client):
         for do in (do_list, do_start, do_stop):
             error = failure(do, client)
-            assert type(error) is TemporaryCloudError
+            assert type(error) is OutOfTimeError
             assert str(error) == "no time is left in this run for another call: the next run goes on"
         assert not cloud.ledger
         left[0] = 3.0

@@ -9,7 +9,9 @@ import pytest
 from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.errors import (
     CloudError,
+    OutOfTimeError,
     PermanentCloudError,
+    RefusedError,
     TemporaryCloudError,
     ThrottledCloudError,
     UnknownOutcomeError,
@@ -315,12 +317,12 @@ def test_wrong_credentials_are_never_tried_again(cloud: SimulatedCloud, client: 
 def test_a_phase_that_does_not_allow_it_is_told(client: HuaweiCloud, dev: SimulatedCluster, phase: str) -> None:
     dev.phase = phase
     error = failure(do_hibernate, client)
-    assert type(error) is PermanentCloudError
+    assert type(error) is RefusedError
     assert (error.code, error.status_code) == ("CCE.01403003", 403)
     assert str(error).endswith(f"cluster {DEV} is {phase}: the cluster does not allow this in its present state")
 
 
-T, P, U, L = TemporaryCloudError, PermanentCloudError, UnknownOutcomeError, ThrottledCloudError
+T, P, R, U, L = TemporaryCloudError, PermanentCloudError, RefusedError, UnknownOutcomeError, ThrottledCloudError
 
 
 def short(status: int, code: str) -> Fault:
@@ -346,9 +348,9 @@ def long(status: int, code: str) -> Fault:
         pytest.param((401, "CCE.01401001"), (P, P), id="not authenticated"),
         pytest.param((403, "CCE.01403002"), (P, P), id="account restricted"),
         pytest.param((404, "CCE.01404001"), (P, P), id="not found"),
-        pytest.param((409, "CCE.01409002"), (P, P), id="conflict"),
-        pytest.param((429, "CCE.01429002"), (T, T), id="locked by another request"),
-        pytest.param((429, "CCE.01429003"), (T, T), id="job concurrency"),
+        pytest.param((409, "CCE.01409002"), (P, R), id="conflict"),
+        pytest.param((429, "CCE.01429002"), (T, R), id="locked by another request"),
+        pytest.param((429, "CCE.01429003"), (T, R), id="job concurrency"),
         pytest.param((429, "CCE.01429004"), (P, P), id="balance"),
         pytest.param((429, "CCE.02429001"), (L, L), id="throttled"),
         pytest.param((429, "CCE.09999999"), (L, L), id="unknown 429"),
@@ -473,7 +475,7 @@ def test_begins_no_call_when_the_run_is_at_its_end(cloud: SimulatedCloud) -> Non
         client = HuaweiCloud(KEYS, REGION, PROJECT, endpoint=endpoint, cce_endpoint=endpoint, remaining_s=lambda: 2.9)
         with contextlib.closing(client):
             errors = [failure(do, client) for do in (*READS, *ACTS)]
-    assert {type(error) for error in errors} == {TemporaryCloudError}
+    assert {type(error) for error in errors} == {OutOfTimeError}
     assert not cloud.ledger
 
 

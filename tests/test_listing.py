@@ -6,15 +6,17 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.cloud.listing import list_members, list_servers
+from scheduler.cloud.listing import list_servers
 from scheduler.errors import PermanentCloudError, TemporaryCloudError, UntrustedAnswerError
 from scheduler.model import CLUSTER_TAG, EVERY_CLUSTER, Power, State, StopType
+from scheduler.observe import observe
 from scheduler.reconcile import run_once
 from scheduler.simulated import SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, answering, failing, html
 from tests.scenes import (
     BATCH,
     BULKY,
+    CLOCK,
     DEV,
     NOW,
     TEST,
@@ -146,7 +148,7 @@ def test_a_failed_later_page_fails_the_listing(
 def found_for(client: HuaweiCloud, *ids: str, managed: Optional[List[str]] = None) -> "dict[str, int]":
     clusters = [make_cluster(cluster_id, cluster_id) for cluster_id in ids]
     chosen = [c for c in clusters if managed is None or c.cluster_id in managed]
-    members = list_members(client, clusters, chosen)
+    members = observe(client, clusters, chosen).members
     return {cluster_id: len(servers) for cluster_id, servers in members.servers.items()}
 
 
@@ -214,7 +216,7 @@ def test_a_service_that_returns_what_was_not_asked_for_is_not_believed(
     mine = add(cloud, 1)
     foreign = [*add(cloud, 1, cluster_id=TEST), *add(cloud, 1, cluster_id=None), cloud.add_server(sparse=True)]
     cloud.faults = failing_at(listing_of([*foreign, *mine]))
-    members = list_members(client, [make_cluster()], [make_cluster()])
+    members = observe(client, [make_cluster()], [make_cluster()]).members
     assert [s.server_id for s in members.servers[make_cluster().cluster_id]] == [mine[0].server_id]
 
 
@@ -244,7 +246,7 @@ def test_a_run_takes_as_many_calls_as_its_servers_need_however_many_clusters_the
         own = len(range(n, number, min(number, clusters)))
         expected[power].update(s.server_id for s in add(cloud, own, cluster_id=cluster_id, status=status))
 
-    run = run_once(make_schedules(*known), NOW, connector(endpoint))
+    run = run_once(make_schedules(*known), NOW, connector(endpoint), CLOCK)
 
     assert not run.has_failed
     assert len(listings(cloud)) <= math.ceil((number + 1) / 1000)
@@ -260,12 +262,12 @@ def test_a_run_acts_on_no_server_that_a_listing_should_not_have_shown(cloud: Sim
     (mine,) = add(cloud, 1)
     foreign = [*add(cloud, 1, cluster_id=TEST), *add(cloud, 1, cluster_id=None), cloud.add_server(sparse=True)]
     cloud.faults = failing_at(listing_of([*foreign, mine]))
-    run_once(make_schedules(make_cluster()), NOW, connector(endpoint))
+    run_once(make_schedules(make_cluster()), NOW, connector(endpoint), CLOCK)
     assert posts(cloud) == [(Power.STOP_SOFT, (mine.server_id,))]
 
 
 def test_a_run_leaves_alone_what_a_listing_does_not_show_whole(cloud: SimulatedCloud, endpoint: str) -> None:
     cloud.faults = failing_at(listing_of(add(cloud, 1000)))
-    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint))
+    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), CLOCK)
     assert isinstance(run.plan.clusters[0].error, UntrustedAnswerError)
     assert not posts(cloud)

@@ -41,7 +41,8 @@ def decision(scene: Scene) -> Tuple[str, str]:
         stop_type=scene.pop("stop_type", StopType.SOFT),
     )
     state, claims = scene.pop("state"), scene.pop("claims")
-    decided = decide(cluster, state, make_server(**scene), claims)
+    server = make_server(**scene)
+    decided = decide(cluster, desired(state), server, Members({}, {server.server_id: claims}))
     return (decided.power.value, "") if isinstance(decided, Action) else (decided.kind.value, decided.reason)
 
 
@@ -194,7 +195,9 @@ def test_excludes(scene: Scene, reason: str, state: State) -> None:
     excluded = Exclude(server.pop("exclude_servers", ()), server.pop("exclude_tags", ()))
     fields = {key: server[key] for key in ("status", "name") if key in server}
     shown = make_server(**fields)._replace(tags=server["tags"])
-    assert decide(make_cluster(exclude=excluded), state, shown, [DEV]) == Hold(HoldKind.EXCLUDED, shown, reason)
+    members = Members({}, {shown.server_id: [DEV]})
+    found = decide(make_cluster(exclude=excluded), desired(state), shown, members)
+    assert found == Hold(HoldKind.EXCLUDED, shown, reason)
 
 
 @pytest.mark.parametrize(
@@ -257,15 +260,6 @@ class TestMembers:
 
 
 class TestPlan:
-    def test_warns_of_a_cluster_without_servers(self) -> None:
-        planned = plan_cluster(make_cluster(), desired(STOPPED), find_members([make_cluster()], []))
-        assert planned.warnings == (
-            f"no server carries the tag CCE-Cluster-ID={DEV}: check cluster_id, region and project_id",
-        )
-
-    def test_an_unmanaged_cluster_without_servers_is_no_matter(self) -> None:
-        assert not plan_cluster(make_cluster(), desired(UNMANAGED), Members({}, {})).warnings
-
     @pytest.mark.parametrize(
         ("limit", "refused"), [(None, False), (0, True), (2, True), (3, False), (4, False)], ids=str
     )

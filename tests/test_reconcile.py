@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.errors import (
-    CloudError,
     InputError,
     PermanentCloudError,
     TemporaryCloudError,
@@ -35,6 +34,7 @@ from scheduler.simulated import SIMULATED_AK, SimulatedCloud, SimulatedServer, s
 from scheduler.simulated.calls import failing, html, reset
 from tests.scenes import (
     BATCH,
+    CLOCK,
     DEV,
     KEYS,
     NOW,
@@ -67,23 +67,23 @@ def endpoint(cloud: SimulatedCloud) -> Iterator[str]:
 def test_a_run_starts_and_stops_and_the_next_has_nothing_to_do(cloud: SimulatedCloud, endpoint: str) -> None:
     on, off = cloud.add_server("on", cluster_id=DEV), cloud.add_server("off", cluster_id=TEST, status="SHUTOFF")
     schedules = make_schedules(make_cluster(), make_cluster("test", TEST, State.RUNNING))
-    run = run_once(schedules, NOW, connector(endpoint))
+    run = run_once(schedules, NOW, connector(endpoint), CLOCK)
     assert not run.has_failed
     assert sorted(posts(cloud), key=str) == sorted(
         [(Power.STOP_SOFT, (on.server_id,)), (Power.START, (off.server_id,))], key=str
     )
     cloud.clear_ledger()
-    again = run_once(schedules, NOW, connector(endpoint))  # at once: all is on its way
+    again = run_once(schedules, NOW, connector(endpoint), CLOCK)  # at once: all is on its way
     assert again.plan.is_empty
     cloud.advance_to(NOW + FIVE_MINUTES)
-    assert run_once(schedules, cloud.now, connector(endpoint)).plan.is_empty
+    assert run_once(schedules, cloud.now, connector(endpoint), CLOCK).plan.is_empty
     assert not posts(cloud)
     assert statuses(cloud) == {"on": "SHUTOFF", "off": "ACTIVE"}
 
 
 def test_a_dry_run_changes_nothing(cloud: SimulatedCloud, endpoint: str) -> None:
     cloud.add_server(cluster_id=DEV)
-    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), dry_run=True)
+    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), CLOCK, dry_run=True)
     assert (len(run.plan.clusters[0].actions), run.outcomes, run.dry_run) == (1, (), True)
     assert not posts(cloud)
 
@@ -107,7 +107,7 @@ def test_after_the_end_of_the_holidays_nothing_is_stopped_that_one_might_keep(
         make_cluster("test", TEST, timing=Timing("UTC", State.RUNNING, **dated)),
     )
     ended = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
-    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint))
+    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint), CLOCK)
     assert run.has_failed
     powers = [power for power, _ in posts(cloud)]
     assert (powers.count(Power.STOP_SOFT), powers.count(Power.START)) == (stops, 1)
@@ -125,7 +125,7 @@ def test_a_place_in_which_every_cluster_is_unmanaged_is_not_asked(
     cloud: SimulatedCloud, endpoint: str, cluster: Cluster
 ) -> None:
     cloud.add_server(cluster_id=DEV)
-    run = run_once(make_schedules(cluster), NOW, connector(endpoint))
+    run = run_once(make_schedules(cluster), NOW, connector(endpoint), CLOCK)
     assert not run.has_failed
     assert not cloud.ledger
 
@@ -137,7 +137,7 @@ def test_an_unmanaged_cluster_beside_a_managed_one_is_left_alone(cloud: Simulate
     schedules = make_schedules(
         make_cluster(), make_cluster("test", TEST, enabled=False), make_cluster("batch", BATCH, State.STOPPED)
     )
-    run = run_once(schedules, NOW, connector(endpoint))
+    run = run_once(schedules, NOW, connector(endpoint), CLOCK)
     assert [hold.kind for hold in run.plan.clusters[1].holds] == [HoldKind.UNMANAGED]
     cloud.advance_to(NOW + FIVE_MINUTES)
     assert statuses(cloud) == {"dev": "SHUTOFF", "test": "ACTIVE", "batch": "SHUTOFF"}
@@ -152,7 +152,7 @@ def test_every_place_is_listed_once(cloud: SimulatedCloud, endpoint: str) -> Non
         for cluster_id in (DEV, TEST)
         for project_id in (PROJECT, OTHER_PROJECT)
     ]
-    run = run_once(make_schedules(*clusters), NOW, connector(endpoint))
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint), CLOCK)
     assert not run.has_failed
     assert sorted(r.path.split("/")[2] for r in listings(cloud)) == sorted([PROJECT, OTHER_PROJECT])
     assert [len(ids) for _, ids in posts(cloud)] == [2, 2]
@@ -184,7 +184,7 @@ def assert_only_there(cloud: SimulatedCloud, run: Any, there: SimulatedServer, e
 def test_wrong_credentials_of_one_place_leave_the_others_done(cloud: SimulatedCloud, endpoint: str) -> None:
     schedules, servers = two_places(cloud)
     wrong = {PROJECT: Credentials(SIMULATED_AK, "wrong")}
-    run = run_once(schedules, NOW, connector(endpoint, wrong))
+    run = run_once(schedules, NOW, connector(endpoint, wrong), CLOCK)
     assert_only_there(cloud, run, servers[0], PermanentCloudError)
     assert len(listings(cloud)) == 2  # 401 is not tried again
 
@@ -202,13 +202,13 @@ def test_a_listing_that_fails_leaves_the_other_places_done(
 ) -> None:
     schedules, servers = two_places(cloud)
     cloud.faults = failing_at(fault, project_id=PROJECT)
-    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint)), servers[0], error)
+    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint), CLOCK), servers[0], error)
 
 
 def test_a_later_page_that_fails_leaves_its_place_untouched(cloud: SimulatedCloud, endpoint: str) -> None:
     schedules, servers = two_places(cloud, here=501)
-    cloud.faults = failing_at(failing(502, "APIGW.0201"), 2, project_id=PROJECT)
-    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint)), servers[0], TemporaryCloudError)
+    cloud.faults = failing_at(failing(502, "APIGW.0201"), 2, 3, 4, project_id=PROJECT)
+    assert_only_there(cloud, run_once(schedules, NOW, connector(endpoint), CLOCK), servers[0], TemporaryCloudError)
 
 
 def test_a_place_that_cannot_be_opened_leaves_the_others_done(cloud: SimulatedCloud, endpoint: str) -> None:
@@ -220,7 +220,7 @@ def test_a_place_that_cannot_be_opened_leaves_the_others_done(cloud: SimulatedCl
             raise PermanentCloudError("unknown region")
         return opened(region, project_id)
 
-    assert_only_there(cloud, run_once(schedules, NOW, connect), servers[0], PermanentCloudError)
+    assert_only_there(cloud, run_once(schedules, NOW, connect, CLOCK), servers[0], PermanentCloudError)
 
 
 def test_what_is_wrong_with_the_settings_is_raised(cloud: SimulatedCloud) -> None:
@@ -228,7 +228,7 @@ def test_what_is_wrong_with_the_settings_is_raised(cloud: SimulatedCloud) -> Non
         raise InputError(f"no credentials for {region} {project_id}")
 
     with pytest.raises(InputError):
-        run_once(two_places(cloud)[0], NOW, connect)
+        run_once(two_places(cloud)[0], NOW, connect, CLOCK)
 
 
 def test_every_connection_is_closed_whatever_happens(cloud: SimulatedCloud, endpoint: str) -> None:
@@ -245,7 +245,7 @@ def test_every_connection_is_closed_whatever_happens(cloud: SimulatedCloud, endp
 
     schedules, _ = two_places(cloud)
     cloud.faults = failing_at(html(), project_id=PROJECT)
-    run_once(schedules, NOW, Watched)
+    run_once(schedules, NOW, Watched, CLOCK)
     assert sorted(closed) == sorted([PROJECT, OTHER_PROJECT])
 
 
@@ -261,7 +261,7 @@ def test_over_the_limit_no_stop_is_sent_and_starts_happen(cloud: SimulatedCloud,
         make_cluster("test", TEST, project_id=OTHER_PROJECT, stop_type=StopType.HARD),
         make_cluster("batch", BATCH, State.RUNNING),
     ]
-    run = run_once(make_schedules(*clusters, max_stops_per_run=1), NOW, connector(endpoint))
+    run = run_once(make_schedules(*clusters, max_stops_per_run=1), NOW, connector(endpoint), CLOCK)
     assert posts(cloud) == [(Power.START, (off.server_id,))]
     assert run.has_failed
     assert isinstance(run.plan.refusal, UnsafePlanError)
@@ -271,7 +271,7 @@ def test_over_the_limit_no_stop_is_sent_and_starts_happen(cloud: SimulatedCloud,
         ("batch", False),
     ]
     cloud.clear_ledger()
-    assert not run_once(make_schedules(*clusters, max_stops_per_run=2), NOW, connector(endpoint)).has_failed
+    assert not run_once(make_schedules(*clusters, max_stops_per_run=2), NOW, connector(endpoint), CLOCK).has_failed
     assert len(posts(cloud)) == 2
 
 
@@ -353,9 +353,9 @@ def test_after_a_run_has_been_obeyed_the_next_does_nothing(
     ]
     schedules = make_schedules(*clusters)
     with serve(cloud) as endpoint:
-        first = run_once(schedules, NOW, connector(endpoint))
+        first = run_once(schedules, NOW, connector(endpoint), CLOCK)
         cloud.advance_to(NOW + FIVE_MINUTES)
-        second = run_once(schedules, cloud.now, connector(endpoint))
+        second = run_once(schedules, cloud.now, connector(endpoint), CLOCK)
     assert not first.has_failed  # nothing is asked for that the cloud would refuse
     assert second.plan.is_empty
     assert len(posts(cloud)) == len({action.power for plan in first.plan.clusters for action in plan.actions})
@@ -375,7 +375,7 @@ def run_at(instants: Sequence[datetime]) -> Dict[str, str]:
     with serve(cloud) as endpoint:
         for at in instants:
             cloud.advance_to(at)
-            run_once(schedules, at, connector(endpoint))
+            run_once(schedules, at, connector(endpoint), CLOCK)
     cloud.advance_to(instants[-1] + FIVE_MINUTES)
     return statuses(cloud)
 
@@ -392,7 +392,7 @@ def test_a_run_that_comes_twice_does_nothing_twice(cloud: SimulatedCloud, endpoi
     cloud.add_server(cluster_id=DEV)
     schedules = make_schedules(make_cluster())
     for _ in range(2):
-        run_once(schedules, NOW, connector(endpoint))
+        run_once(schedules, NOW, connector(endpoint), CLOCK)
     assert len(posts(cloud)) == 1
 
 
@@ -400,11 +400,11 @@ def test_an_action_whose_answer_was_lost_is_not_sent_again(cloud: SimulatedCloud
     cloud.add_server("dev", cluster_id=DEV)
     cloud.faults = failing_at(reset(carried_out=True), 1, method="POST")
     schedules = make_schedules(make_cluster())
-    first = run_once(schedules, NOW, connector(endpoint))
-    assert isinstance(first.outcomes[0].error, CloudError)
-    assert run_once(schedules, NOW, connector(endpoint)).plan.is_empty
+    first = run_once(schedules, NOW, connector(endpoint), CLOCK)
+    assert first.outcomes[0].is_accepted  # a new listing shows it
+    assert run_once(schedules, NOW, connector(endpoint), CLOCK).plan.is_empty
     cloud.advance_to(NOW + FIVE_MINUTES)
-    assert run_once(schedules, cloud.now, connector(endpoint)).plan.is_empty
+    assert run_once(schedules, cloud.now, connector(endpoint), CLOCK).plan.is_empty
     assert len(posts(cloud)) == 1
     assert statuses(cloud) == {"dev": "SHUTOFF"}
 
@@ -413,7 +413,7 @@ def test_an_action_that_was_lost_on_its_way_is_sent_by_the_next_run(cloud: Simul
     cloud.add_server("dev", cluster_id=DEV)
     cloud.faults = failing_at(reset(), 1, method="POST")
     schedules = make_schedules(make_cluster())
-    assert run_once(schedules, NOW, connector(endpoint)).has_failed
-    assert not run_once(schedules, NOW, connector(endpoint)).has_failed
+    assert run_once(schedules, NOW, connector(endpoint), CLOCK).has_failed
+    assert not run_once(schedules, NOW, connector(endpoint), CLOCK).has_failed
     cloud.advance_to(NOW + FIVE_MINUTES)
     assert statuses(cloud) == {"dev": "SHUTOFF"}

@@ -26,6 +26,7 @@ def test_everything_has_a_default() -> None:
         region=None,
         project_id=None,
         endpoint=None,
+        cce_endpoint=None,
         schedules_path="schedules.yaml",
         dry_run=False,
         log_level="INFO",
@@ -39,17 +40,29 @@ def test_reads_what_is_set() -> None:
         region="ap-southeast-2",
         projectId="p",
         endpoint="https://ecs.example.com",
+        cceEndpoint="https://cce.example.com",
         schedulesPath="other.yaml",
         dryRun="true",
         logLevel="ERROR",
         RUNTIME_TIMEOUT="30",
     )
-    assert found[:7] == ("ap-southeast-2", "p", "https://ecs.example.com", "other.yaml", True, "ERROR", 30.0)
+    endpoints = ("https://ecs.example.com", "https://cce.example.com")
+    assert found[:8] == ("ap-southeast-2", "p", *endpoints, "other.yaml", True, "ERROR", 30.0)
 
 
 def test_an_empty_setting_counts_as_absent() -> None:
-    names = ("region", "projectId", "endpoint", "schedulesPath", "dryRun", "logLevel", "RUNTIME_TIMEOUT", "action")
-    assert read(**dict.fromkeys(names, "")) == read()
+    names = (
+        "region",
+        "projectId",
+        "endpoint",
+        "cceEndpoint",
+        "schedulesPath",
+        "dryRun",
+        "logLevel",
+        "RUNTIME_TIMEOUT",
+        "action",
+    )
+    assert read(**dict.fromkeys((*names, "RUNTIME_TIMEOUT"), "")) == read()
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ profile file. The SDK's further providers ask the network who this machine is; a
 """
 
 import contextlib
+import random
 import time
-from datetime import datetime, timedelta
-from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from datetime import datetime, timedelta, timezone
+from typing import Iterator, Mapping, NamedTuple, Optional, Tuple
 
 import typer
 
 from scheduler.cloud import Cloud, Connect
+from scheduler.cloud.patience import Clock
 from scheduler.errors import InputError
 from scheduler.model import Schedules
 from scheduler.reconcile import place_clusters
@@ -23,12 +25,19 @@ _NO_DEADLINE_S = 3600.0
 """A person waits as long as it takes; only each call has its limit."""
 
 
+REAL_CLOCK = Clock(
+    now=lambda: datetime.now(timezone.utc), remaining_s=lambda: _NO_DEADLINE_S, sleep=time.sleep, chance=random.random
+)
+"""The time of a person's run."""
+
+
 class Target(NamedTuple):
     """What the options say of the cloud to use."""
 
     region: Optional[str]
     endpoint: Optional[str]
     is_simulated: bool
+    cce_endpoint: Optional[str] = None
 
 
 class Access(NamedTuple):
@@ -36,8 +45,7 @@ class Access(NamedTuple):
 
     schedules: Schedules
     connect: Connect
-    elapsed_s: Callable[[], float]
-    sleep: Callable[[float], object]
+    clock: Clock
 
 
 @contextlib.contextmanager
@@ -46,7 +54,7 @@ def open_access(schedules: Schedules, target: Target, *, environ: Mapping[str, s
     if not target.is_simulated:
         yield _real_access(schedules, target, environ)
         return
-    if target.endpoint or target.region:
+    if target.endpoint or target.region or target.cce_endpoint:
         raise typer.BadParameter("it uses no account, region or endpoint", param_hint="--simulated")
     with _simulated_access(schedules, now) as access:
         yield access
@@ -71,7 +79,7 @@ def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[
 def _real_access(schedules: Schedules, target: Target, environ: Mapping[str, str]) -> Access:
     credentials, project_id = find_credentials(environ)
     placed = place_clusters(schedules, target.region, project_id)
-    return Access(placed, _connector(credentials, target.endpoint), time.monotonic, time.sleep)
+    return Access(placed, _connector(credentials, target.endpoint, target.cce_endpoint), REAL_CLOCK)
 
 
 @contextlib.contextmanager
@@ -87,22 +95,25 @@ def _simulated_access(schedules: Schedules, now: datetime) -> Iterator[Access]:
     def sleep(seconds: float) -> None:
         cloud.advance_to(cloud.now + timedelta(seconds=seconds))
 
-    def elapsed_s() -> float:
-        return (cloud.now - now).total_seconds()
-
     with serve(cloud) as endpoint:
         yield Access(
             schedules=place_clusters(schedules, SIMULATED_REGION, SIMULATED_PROJECT),
-            connect=_connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint),
-            elapsed_s=elapsed_s,
-            sleep=sleep,
+            connect=_connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint, endpoint),
+            clock=REAL_CLOCK._replace(now=lambda: cloud.now, sleep=sleep),
         )
 
 
-def _connector(credentials: Credentials, endpoint: Optional[str]) -> Connect:
+def _connector(credentials: Credentials, endpoint: Optional[str], cce_endpoint: Optional[str]) -> Connect:
     def connect(region: str, project_id: str) -> Cloud:
         from scheduler.cloud.huawei import HuaweiCloud
 
-        return HuaweiCloud(credentials, region, project_id, endpoint=endpoint, remaining_s=lambda: _NO_DEADLINE_S)
+        return HuaweiCloud(
+            credentials,
+            region,
+            project_id,
+            endpoint=endpoint,
+            cce_endpoint=cce_endpoint,
+            remaining_s=lambda: _NO_DEADLINE_S,
+        )
 
     return connect

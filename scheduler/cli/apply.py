@@ -1,7 +1,7 @@
 """``apply``: one run, exactly as the timer does it, and with ``--wait`` what becomes of it."""
 
 import os
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Callable, List, NamedTuple, Optional, Set, Tuple
 
 import typer
@@ -13,6 +13,7 @@ from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
     AsJson,
+    CceEndpoint,
     ClusterNames,
     Endpoint,
     File,
@@ -60,6 +61,7 @@ def apply(  # noqa: PLR0913 - one for each option
     as_json: AsJson = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     simulated: Simulated = False,
 ) -> int:
     """Start and stop what the schedules ask for now.
@@ -69,8 +71,10 @@ def apply(  # noqa: PLR0913 - one for each option
     now = datetime.now(timezone.utc).replace(microsecond=0)
     timeout_s = read_duration(timeout, "--timeout").total_seconds()
     schedules = load_selected(file, cluster)
-    with open_access(schedules, Target(region, endpoint, simulated), environ=os.environ, now=now) as access:
-        run = run_once(access.schedules, now, access.connect)
+    with open_access(
+        schedules, Target(region, endpoint, simulated, cce_endpoint), environ=os.environ, now=now
+    ) as access:
+        run = run_once(access.schedules, now, access.connect, access.clock)
         if not as_json:
             show(*show_run(run, verbose=verbose))
         converged = _wait(run, access, timeout_s) if wait and not run.has_failed else None
@@ -89,19 +93,19 @@ def wait_until_converged(
 
     ``on_progress`` is told how many servers are as desired, and of how many.
     """
-    give_up = access.elapsed_s() + timeout_s
+    give_up = access.clock.now() + timedelta(seconds=timeout_s)
     while True:
         seen = _look(run, access)
         on_progress(seen.ready, seen.total)
         lasting = seen.error is not None and not isinstance(seen.error, TemporaryCloudError)
-        if seen.is_done or lasting or access.elapsed_s() + _PAUSE_S > give_up:
+        if seen.is_done or lasting or access.clock.now() + timedelta(seconds=_PAUSE_S) > give_up:
             return seen
-        access.sleep(_PAUSE_S)
+        access.clock.sleep(_PAUSE_S)
 
 
 def _look(run: Run, access: Access) -> Converged:
     """Plan again for the instant of the run: a transition meanwhile is the next run's matter."""
-    again = run_once(access.schedules, run.plan.at, access.connect, dry_run=True)
+    again = run_once(access.schedules, run.plan.at, access.connect, access.clock, dry_run=True)
     errors = run_errors(again)
     missing = _missing(again.plan)
     ready = sum(hold.kind is HoldKind.ALREADY for c in again.plan.clusters for hold in c.holds)

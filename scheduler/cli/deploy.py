@@ -133,10 +133,12 @@ def _look_ahead(
     with open_servers(placed, function, options, outside) as access:
         if before is not None:
             show(line("Plan under the deployed file", "bold"))
-            show(*show_run(run_once(before, outside.now, access.connect, dry_run=True), verbose=False), "")
-            abandoned = find_abandoned(no_longer_managed(before, placed), outside.now, access.connect)
+            show(
+                *show_run(run_once(before, outside.now, access.connect, access.clock, dry_run=True), verbose=False), ""
+            )
+            abandoned = find_abandoned(no_longer_managed(before, placed), outside.now, access.connect, access.clock)
         show(line(f"Plan under {options.file}", "bold"))
-        show(*show_run(run_once(placed, outside.now, access.connect, dry_run=True), verbose=False))
+        show(*show_run(run_once(placed, outside.now, access.connect, access.clock, dry_run=True), verbose=False))
     if not confirm_abandoned(abandoned, options, outside):
         return False
     return options.dry_run or confirm(options, outside, f"Deploy {deployment.wanted.name}?")

@@ -55,6 +55,7 @@ class Options(NamedTuple):
     yes: bool = False
     dry_run: bool = False
     adopt: bool = False
+    cce_endpoint: Optional[str] = None
 
 
 class Surroundings(NamedTuple):
@@ -125,7 +126,8 @@ def open_functions(function: Function, options: Options, environ: Mapping[str, s
 def open_servers(schedules: Schedules, function: Function, options: Options, outside: Surroundings) -> Iterator[Access]:
     """Yield the way to the servers of placed schedules, through the endpoint that the function will use."""
     endpoint = options.endpoint or function.settings.get("endpoint")
-    target = Target(options.region, endpoint, is_simulated=False)
+    cce_endpoint = options.cce_endpoint or function.settings.get("cceEndpoint")
+    target = Target(options.region, endpoint, is_simulated=False, cce_endpoint=cce_endpoint)
     with open_access(schedules, target, environ=outside.environ, now=outside.now) as access:
         yield access
 

@@ -87,7 +87,7 @@ def _summary(run: Run) -> str:
     clusters = run.plan.clusters
     errors = [*(c.error for c in clusters), *(o.error for o in run.outcomes), run.plan.failure]
     failed = sum(error is not None for error in errors)
-    powers: List[Power] = [o.power for o in run.outcomes if o.error is None]
+    powers: List[Power] = [o.power for o in run.outcomes if o.is_accepted]
     words = ("Applied:", "started", "stopped")
     if run.dry_run:
         powers = [action.power for c in clusters for action in c.actions]

@@ -29,6 +29,7 @@ At = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
 Region = Annotated[Optional[str], typer.Option("--region", help="The region of clusters for which the file has none.")]
 Endpoint = Annotated[Optional[str], typer.Option("--endpoint", metavar="URL", help="The ECS endpoint to use.")]
+CceEndpoint = Annotated[Optional[str], typer.Option("--cce-endpoint", metavar="URL", help="The CCE endpoint to use.")]
 Simulated = Annotated[
     bool, typer.Option("--simulated", help="Use a simulated cloud with some nodes for each cluster; no account needed.")
 ]

@@ -13,6 +13,7 @@ from scheduler.cli.options import (
     DEFAULT_FILE,
     AsJson,
     At,
+    CceEndpoint,
     ClusterNames,
     Endpoint,
     File,
@@ -41,14 +42,15 @@ def plan(  # noqa: PLR0913 - one for each option
     detailed_exitcode: DetailedExitCode = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     simulated: Simulated = False,
 ) -> int:
     """Show what a run would start and stop, now or at another time."""
     instant = read_at(at) if at else datetime.now(timezone.utc).replace(microsecond=0)
     schedules = load_selected(file, cluster)
-    target = Target(region, endpoint, simulated)
+    target = Target(region, endpoint, simulated, cce_endpoint)
     with open_access(schedules, target, environ=os.environ, now=instant) as access:
-        run = run_once(access.schedules, instant, access.connect, dry_run=True)
+        run = run_once(access.schedules, instant, access.connect, access.clock, dry_run=True, is_now=at is None)
     if as_json:
         show_json(plan_json(run.plan))
     else:

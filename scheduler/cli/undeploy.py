@@ -94,4 +94,4 @@ def _read_managed(cloud: FunctionCloud, found: Found, schedules: Schedules, opti
 def _find_abandoned(placed: Schedules, function: Function, options: Options, outside: Surroundings) -> List[Abandoned]:
     """Return the clusters that nothing will start."""
     with open_servers(placed, function, options, outside) as access:
-        return find_abandoned(no_longer_managed(placed, None), outside.now, access.connect)
+        return find_abandoned(no_longer_managed(placed, None), outside.now, access.connect, access.clock)

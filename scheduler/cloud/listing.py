@@ -1,15 +1,14 @@
-"""All servers of a listing, page by page, and the listing that finds the members of clusters.
+"""All servers of a listing, page by page.
 
 What the service does is uncertain in three ways, and each is survived here: ``marker`` is ignored by some
 regions, a tag filter may find too little or too much, and a page may repeat servers.
 """
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional
 
 from scheduler.cloud import PAGE_SIZE, Cloud
 from scheduler.errors import UntrustedAnswerError
-from scheduler.model import CLUSTER_TAG, EVERY_CLUSTER, Cluster, Server, ServerId
-from scheduler.plan import Members, find_members
+from scheduler.model import Server, ServerId
 
 
 def list_servers(cloud: Cloud, tag: Optional[str] = None) -> List[Server]:
@@ -37,17 +36,3 @@ def list_servers(cloud: Cloud, tag: Optional[str] = None) -> List[Server]:
         page = (
             cloud.list_page(tag=tag, page=number) if by_number else cloud.list_page(tag=tag, marker=page[-1].server_id)
         )
-
-
-def list_members(cloud: Cloud, clusters: Sequence[Cluster], managed: Sequence[Cluster]) -> Members:
-    """Return the servers of the clusters of one project, with as few calls as finding the managed ones takes.
-
-    One managed cluster is listed by its tag, several by the tag's key. Where that leaves one of them without
-    any server, everything is listed: not every region finds a valued tag by its key.
-    """
-    only = managed[0].cluster_id if len(managed) == 1 else EVERY_CLUSTER
-    tag = CLUSTER_TAG if only == EVERY_CLUSTER else f"{CLUSTER_TAG}={only}"
-    members = find_members(clusters, list_servers(cloud, tag))
-    if all(members.servers[c.cluster_id] for c in managed):
-        return members
-    return find_members(clusters, list_servers(cloud))

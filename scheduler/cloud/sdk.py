@@ -26,6 +26,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 from scheduler.errors import (
     CloudError,
     InputError,
+    OutOfTimeError,
     PermanentCloudError,
     RefusedError,
     TemporaryCloudError,
@@ -47,6 +48,7 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 _THROTTLED = frozenset({"Common.0024", "Common.1503", "Ecs.0118", "APIGW.0308", "APIG.0308", "CCE.02429001"})
 _BUSY = frozenset({"CCE.01429002", "CCE.01429003"})
 """Another operation on the same cluster is under way."""
+_NOT_IN_THIS_STATE = "the cluster does not allow this in its present state"
 _UNPAID = frozenset({"CCE.01429004"})
 """Sent with status 429, yet no limit of calls: the account's balance is too low."""
 _REFUSED = frozenset(
@@ -122,8 +124,7 @@ class Channel:
         remaining_s: Callable[[], float],
     ) -> None:
         """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run."""
-        # The SDK logs connection errors, which reach us as exceptions; without a handler Python prints them to stderr.
-        logging.getLogger(f"HuaweiCloud-SDK-{client_type.__name__}").addHandler(logging.NullHandler())
+        keep_quiet(client_type)
         self._remaining_s = remaining_s
         self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
         self.config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
@@ -147,7 +148,7 @@ class Channel:
         """
         remaining_s = self._remaining_s()
         if remaining_s < _LEAST_S:
-            raise TemporaryCloudError("no time is left in this run for another call: the next run goes on")
+            raise OutOfTimeError("no time is left in this run for another call: the next run goes on")
         connect_s = min(_CONNECT_S, remaining_s / 3)
         self.config.timeout = (connect_s, min(_READ_S, remaining_s - connect_s))
         try:
@@ -192,6 +193,16 @@ class Channel:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return " ".join(text.split())[:_MOST_TEXT]
+
+
+def keep_quiet(client_type: type) -> None:
+    """Keep a client of the SDK from logging connection errors, which reach us as exceptions.
+
+    Without a handler Python prints them to stderr.
+    """
+    logger = logging.getLogger(f"HuaweiCloud-SDK-{client_type.__name__}")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def check_endpoint(endpoint: str) -> str:
@@ -262,6 +273,8 @@ def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) 
         return PermanentCloudError, "check the agency of the function, or ak and sk; it is not tried again"
     if code in _UNPAID:
         return PermanentCloudError, "the balance of the account is too low: top it up"
+    if acts and (code in _BUSY or _is_about_state(code or "")):
+        return RefusedError, _NOT_IN_THIS_STATE
     if code in _BUSY:
         return TemporaryCloudError, "another operation on the cluster is under way, the next run tries again"
     if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -275,10 +288,16 @@ def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) 
     return PermanentCloudError, _advise(status, code or "", needs)
 
 
+def _is_about_state(code: str) -> bool:
+    """Whether CCE says that a cluster is in the wrong state, rather than that somebody lacks a right."""
+    no_right = code.startswith(("CCE.01403001", "CCE.01403002"))
+    return code.startswith(("CCE.01403", "CCE.01409")) and not no_right
+
+
 def _advise(status: int, code: str, needs: Needs) -> str:
     """Return what a person does about a refusal that will not go away."""
-    if code.startswith("CCE.01403") and code not in ("CCE.01403001", "CCE.01403002"):
-        return "the cluster does not allow this in its present state"
+    if _is_about_state(code):
+        return _NOT_IN_THIS_STATE
     if status == HTTPStatus.FORBIDDEN:
         return f"grant {needs.action} in this project"
     if not code or code.startswith(("APIGW.", "APIG.")):

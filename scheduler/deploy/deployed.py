@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from scheduler.cloud import Connect
+from scheduler.cloud.patience import Clock
 from scheduler.config import load_config
 from scheduler.document import MAX_BYTES
 from scheduler.errors import ConfigError, SchedulerError, UntrustedAnswerError
@@ -71,13 +72,13 @@ def no_longer_managed(before: Schedules, after: Optional[Schedules]) -> List[Clu
     return [cluster for cluster in before.clusters if cluster.enabled and cluster.cluster_id not in managed]
 
 
-def find_abandoned(clusters: List[Cluster], at: datetime, connect: Connect) -> List[Abandoned]:
+def find_abandoned(clusters: List[Cluster], at: datetime, connect: Connect, clock: Clock) -> List[Abandoned]:
     """Return those of the clusters whose servers are off, or cannot be seen; each needs region and project."""
     if not clusters:
         return []
     # What a run would have to start, were everything to run, is what is off.
     asked = tuple(c._replace(timing=Timing(c.timing.timezone, State.RUNNING)) for c in clusters)
-    plan = run_once(Schedules(asked), at, connect, dry_run=True).plan
+    plan = run_once(Schedules(asked), at, connect, clock, dry_run=True).plan
     found = []
     for cluster, planned in zip(clusters, plan.clusters):
         servers = [action.server for action in planned.actions]

@@ -46,7 +46,7 @@ from huaweicloudsdkfunctiongraph.v2 import (
 )
 from huaweicloudsdkfunctiongraph.v2.region.functiongraph_region import FunctionGraphRegion
 
-from scheduler.cloud.sdk import check_endpoint
+from scheduler.cloud.sdk import check_endpoint, keep_quiet
 from scheduler.deploy.function import (
     DESCRIPTION,
     MOST_CODE_BYTES,
@@ -132,6 +132,9 @@ class _Client(FunctionGraphClient):  # type: ignore[misc]
 
     def _call_api(self, **http_info: Any) -> Any:
         return self.do_http_request(**http_info)
+
+
+keep_quiet(_Client)
 
 
 class FunctionGraph:

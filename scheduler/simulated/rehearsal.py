@@ -129,7 +129,9 @@ def rehearse(
     holds: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     with serve(cloud) as endpoint:
-        context = _Context({**_SETTINGS, "endpoint": endpoint, "schedulesPath": str(file.resolve())})
+        context = _Context(
+            {**_SETTINGS, "endpoint": endpoint, "cceEndpoint": endpoint, "schedulesPath": str(file.resolve())}
+        )
         for done, at in enumerate(_instants(script), 1):
             cloud.advance_to(at)
             try:
@@ -179,7 +181,7 @@ def _fire(context: _Context, at: datetime) -> Mapping[str, Any]:
         "trigger_name": "rehearsal",
         "user_event": "",
     }
-    return handle(event, context, now=at, environ={}, monotonic=time.monotonic)
+    return handle(event, context, now=at, environ={}, monotonic=time.monotonic, sleep=time.sleep)
 
 
 def _held(result: Mapping[str, Any]) -> Counter[str]:

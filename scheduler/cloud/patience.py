@@ -1,0 +1,122 @@
+"""Trying again, within what is left of a run: which failures, how often, and after how long.
+
+What certainly did not act is tried again: a reading, or an action that never left. An action whose outcome is not
+known is never sent again here; the state is listed instead. Credentials and rights are never tried twice: after five
+failures the API locks a key (https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-0001.html).
+"""
+
+from datetime import datetime
+from typing import Callable, NamedTuple, Optional, Sequence, TypeVar
+
+from scheduler.cloud import Cloud
+from scheduler.errors import OutOfTimeError, TemporaryCloudError, ThrottledCloudError, UnknownOutcomeError
+from scheduler.model import CceCluster, ClusterId, JobId, Node, NodePool, Server, ServerId, StopType
+
+TRIES = 3
+"""How often a call is tried at most."""
+_FIRST_PAUSE_S = 0.5
+_RESERVE_S = 10.0
+"""A pause leaves at least this much of the run: a try without time for what follows helps nobody."""
+
+_Out = TypeVar("_Out")
+
+
+class Clock(NamedTuple):
+    """The time of one run: the instant it is, how much is left of the run, how to wait, and chance from 0 to 1."""
+
+    now: Callable[[], datetime]
+    remaining_s: Callable[[], float]
+    sleep: Callable[[float], object]
+    chance: Callable[[], float]
+
+
+class PatientCloud:
+    """Keeps `scheduler.cloud.Cloud` by another one, whose calls it tries again where that is safe."""
+
+    def __init__(self, cloud: Cloud, clock: Clock) -> None:
+        self._cloud = cloud
+        self._clock = clock
+
+    def list_page(
+        self, *, tag: Optional[str] = None, marker: Optional[ServerId] = None, page: Optional[int] = None
+    ) -> Sequence[Server]:
+        """Return one page."""
+        return self._read(lambda: self._cloud.list_page(tag=tag, marker=marker, page=page))
+
+    def start(self, server_ids: Sequence[ServerId]) -> JobId:
+        """Send one batch start."""
+        return self._act(lambda: self._cloud.start(server_ids))
+
+    def stop(self, server_ids: Sequence[ServerId], stop_type: StopType) -> JobId:
+        """Send one batch stop."""
+        return self._act(lambda: self._cloud.stop(server_ids, stop_type))
+
+    def list_by_ids(self, server_ids: Sequence[ServerId]) -> Sequence[Server]:
+        """Return the servers with these ids."""
+        return self._read(lambda: self._cloud.list_by_ids(server_ids))
+
+    def list_clusters(self) -> Sequence[CceCluster]:
+        """Return every CCE cluster."""
+        return self._read(self._cloud.list_clusters)
+
+    def list_nodes(self, cluster_id: ClusterId) -> Sequence[Node]:
+        """Return every node of a CCE cluster."""
+        return self._read(lambda: self._cloud.list_nodes(cluster_id))
+
+    def list_node_pools(self, cluster_id: ClusterId) -> Sequence[NodePool]:
+        """Return every node pool of a CCE cluster."""
+        return self._read(lambda: self._cloud.list_node_pools(cluster_id))
+
+    def hibernate(self, cluster_id: ClusterId) -> None:
+        """Ask for the hibernation of a CCE control plane."""
+        self._act(lambda: self._cloud.hibernate(cluster_id))
+
+    def awake(self, cluster_id: ClusterId) -> None:
+        """Ask for the awakening of a CCE control plane."""
+        self._act(lambda: self._cloud.awake(cluster_id))
+
+    def write_cluster_tag(self, cluster_id: ClusterId, key: str, value: str) -> None:
+        """Write a tag of a cluster."""
+        self._act(lambda: self._cloud.write_cluster_tag(cluster_id, key, value))
+
+    def remove_cluster_tag(self, cluster_id: ClusterId, key: str) -> None:
+        """Remove a tag of a cluster."""
+        self._act(lambda: self._cloud.remove_cluster_tag(cluster_id, key))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._cloud.close()
+
+    def _read(self, call: Callable[[], _Out]) -> _Out:
+        return patiently(call, self._clock, acts=False)
+
+    def _act(self, call: Callable[[], _Out]) -> _Out:
+        return patiently(call, self._clock, acts=True)
+
+
+def patiently(call: Callable[[], _Out], clock: Clock, *, acts: bool) -> _Out:
+    """Return what a call returns, tried up to `TRIES` times. Raises the last failure."""
+    for done in range(1, TRIES):
+        try:
+            return call()
+        except TemporaryCloudError as e:
+            pause_s = _pause_s(e, done, clock, acts=acts)
+            if pause_s is None or pause_s + _RESERVE_S > clock.remaining_s():
+                raise
+            clock.sleep(pause_s)
+    return call()
+
+
+def _pause_s(error: TemporaryCloudError, done: int, clock: Clock, *, acts: bool) -> Optional[float]:
+    """Return how long to wait before the next try; None if there should be none.
+
+    The platform's limits count by the minute: a reading is asked for again only where the API says when, and an
+    action not at all, since the next run decides it anew.
+    """
+    if isinstance(error, (UnknownOutcomeError, OutOfTimeError)):
+        return None
+    if isinstance(error, ThrottledCloudError) and (acts or error.retry_after_s is None):
+        return None
+    if error.retry_after_s is not None:
+        return max(error.retry_after_s, 0.0)
+    return _FIRST_PAUSE_S * (1 << done - 1) * (1 + clock.chance())
