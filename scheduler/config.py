@@ -6,8 +6,10 @@ that end before they begin. `load_checked` is the only reader of a file, and of 
 """
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 from zoneinfo import ZoneInfo
@@ -26,7 +28,7 @@ from scheduler.document import (
     write_path,
 )
 from scheduler.errors import ConfigError, Problem
-from scheduler.evaluate import cron_problem
+from scheduler.evaluate import cron_problem, fires_alike
 from scheduler.function import read_function
 from scheduler.hours import parse_hours
 from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at
@@ -59,6 +61,12 @@ _MACHINE_ZONE = re.compile("localtime|posixrules|Factory|(posix|right)/.*")
 """Files beside the zones that only some machines have, or that mean another thing on each."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_DATES = 4000
+"""How many dates a list may have, ranges and calendars written out."""
+_MOST_DATES_IN_ALL = 500_000
+_MOST_EXPRESSIONS = 2000
+_MOST_LISTED, _MOST_OVERRIDES = 1000, 200  # as in the schema, which has refused longer lists
+_MOST_PROBLEMS = 200
+"""Each takes its time to tell, and a file can have one in every character."""
 _cron_problem = lru_cache(maxsize=4096)(cron_problem)
 _DATES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})?")
 _DATES_HINT = "a date such as 2026-12-05, or a range such as 2026-12-28..2027-01-02"
@@ -117,9 +125,10 @@ def parse_config(content: bytes, name: str, read_lock: ReadLock = _no_lock) -> S
 def parse_checked(content: bytes, name: str, read_lock: ReadLock = _no_lock) -> Checked:
     """Do as `parse_config`, and return the document as well."""
     builder = _start(content, name, read_lock)
-    schedules = builder.build()
+    with suppress(_TooManyProblemsError):
+        schedules = builder.build()
     if builder.problems:
-        raise ConfigError(name, sort_problems(builder.problems))
+        raise _config_error(name, builder.problems)
     return Checked(schedules, builder.document, builder.holidays_last)
 
 
@@ -135,7 +144,23 @@ def _start(content: bytes, name: str, read_lock: ReadLock) -> "_Builder":
         document = parse_document(content, schema)
     except NotADocumentError as e:
         raise ConfigError(name, [e.problem]) from e
-    return _Builder(document, [*document.problems, *schema_problems(document, schema)], read_lock)
+    found = chain(document.problems, schema_problems(document, schema))
+    spoiled = list(islice(found, _MOST_PROBLEMS))
+    if len(spoiled) == _MOST_PROBLEMS:
+        raise _config_error(name, [problem for _, problem in spoiled])
+    return _Builder(document, spoiled, read_lock)
+
+
+class _TooManyProblemsError(Exception):
+    """So many problems were found that the search was given up."""
+
+
+def _config_error(name: str, problems: List[Problem]) -> ConfigError:
+    found = sort_problems(problems)
+    if len(problems) >= _MOST_PROBLEMS:
+        message = f"{_MOST_PROBLEMS} problems and perhaps more: correct these, then look for the others"
+        found.append(found[-1]._replace(path="", message=message))
+    return ConfigError(name, found)
 
 
 def parse_duration(text: str) -> int:
@@ -164,6 +189,10 @@ class _Builder:
         self._lock: Union[HolidayLock, str, None] = None
         self._ends: Set[Tuple[date, str]] = set()
         self._timings: Dict[Any, Timing] = {}
+        self._dates_left = _MOST_DATES_IN_ALL
+        self._excluded_dates: Dict[Any, Dict[str, str]] = {}
+        self._default_overrides: Dict[str, Tuple[Override, ...]] = {}
+        self._cron_problems: Dict[str, Optional[str]] = {}
         self._zone_problems: Set[Path_] = set()
 
     def build(self) -> Schedules:
@@ -220,13 +249,16 @@ class _Builder:
 
     def _check_defaults(self) -> None:
         """Report on the default schedule, which may be one that no cluster uses."""
+        self._default_when = self._read_when(("defaults",), self._defaults)
         if any(k in self._defaults for k in ("schedule", "windows", "state")):
-            self._choose_when(("defaults",), self._defaults)
-        else:
-            self._read_when(("defaults",), self._defaults)
+            self._choose_when(("defaults",), self._defaults, self._default_when)
+        self._default_dates = self._read_listed_dates(("defaults",), self._defaults, {})
+        self._default_exclude = {key: self._texts(("defaults",), self._defaults, key) for key in Exclude._fields}
 
     def _report(self, path: Path_, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(path, message, at_key=at_key))
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise _TooManyProblemsError
 
     def _is_sound(self, path: Path_) -> bool:
         """Whether the schema has nothing against what stands at a path, or below it."""
@@ -251,14 +283,33 @@ class _Builder:
             path: Path_ = ("calendars", name)
             dates: Dict[str, str] = {}
             entry = _mapping(calendar)
+            count = 0
             for place, text in self._listed((*path, "dates"), entry.get("dates")):
-                dates.update(dict.fromkeys(self._read_dates(place, text), name))
+                found = self._read_dates(place, text)
+                dates.update(dict.fromkeys(found, name))
+                count += len(found)
+                if not self._is_short((*path, "dates"), count):
+                    break
             country, subdivision = self._get(path, entry, "country"), self._get(path, entry, "subdivision")
             if country is not None:
                 dates.update(self._read_holidays(path, name, lock_key(country, subdivision)))
             elif subdivision is not None and self._is_sound(path):
                 self._report((*path, "subdivision"), "stands without a country: write country too", at_key=True)
+            self._charge(path, dates)
             yield name, dates
+
+    def _is_short(self, path: Path_, count: int) -> bool:
+        """Whether a list has no more dates than it may; what comes after them is not looked at."""
+        if count > _MOST_DATES:
+            self._report(path, f"has more than {_MOST_DATES} dates in all: write fewer, or shorter ranges")
+        return count <= _MOST_DATES
+
+    def _charge(self, path: Path_, dates: Mapping[str, str]) -> None:
+        """Count the dates that the file makes the program keep."""
+        self._dates_left -= len(dates)
+        if self._dates_left < 0:
+            message = f"by here the file has more than {_MOST_DATES_IN_ALL} dates: let clusters share lists of them"
+            self._report(path, message)
 
     def find_countries(self) -> Iterator[CountryCalendar]:
         """Yield the calendars that name a country; those with a problem are left out."""
@@ -330,7 +381,7 @@ class _Builder:
     def _read_window(self, path: Path_, data: Any) -> Optional[Window]:
         entry = _mapping(data)
         said = {k: entry[k] for k in ("start", "stop", "hours") if self._get(path, entry, k) is not None}
-        found = {side: _cron_problem(said[side]) for side in ("start", "stop") if side in said}
+        found = {side: self._cron_problem(said[side]) for side in ("start", "stop") if side in said}
         for side, problem in found.items():
             if problem:
                 self._report((*path, side), problem)
@@ -341,10 +392,18 @@ class _Builder:
         if "hours" in entry or any(found.values()) or not self._is_sound(path):
             return hours
         start, stop = (" ".join(said[side].split()) if side in said else None for side in ("start", "stop"))
-        if start is not None and start == stop:
+        if start is not None and stop is not None and (start == stop or fires_alike(start, stop)):
             self._report(path, "start and stop are equal, so it never stops: write `state: running`, or another stop")
             return None
         return Window(start, stop)
+
+    def _cron_problem(self, expression: str) -> Optional[str]:
+        if expression not in self._cron_problems:
+            if len(self._cron_problems) < _MOST_EXPRESSIONS:
+                self._cron_problems[expression] = _cron_problem(expression)
+            else:
+                return f"{quote(expression)} is one of more than {_MOST_EXPRESSIONS}: let clusters share schedules"
+        return self._cron_problems[expression]
 
     def _read_hours(self, path: Path_, text: str) -> Optional[Window]:
         try:
@@ -357,7 +416,7 @@ class _Builder:
         path: Path_ = ("clusters", number)
         if not isinstance(data, dict):
             return None
-        when = self._choose_when(path, data)
+        when = self._choose_when(path, data, self._read_when(path, data))
         excluded = self._read_excluded_dates(path, data)
         zone = (when and when.timezone) or self._cluster_zone(path, data) or self._file_zone
         overrides = self._read_overrides(path, data, zone)
@@ -379,7 +438,7 @@ class _Builder:
             region=self._setting(path, data, "region"),
             project_id=self._setting(path, data, "project_id"),
             stop_type=StopType(self._setting(path, data, "stop_type") or "SOFT"),
-            exclude=Exclude(*(self._joined(path, data, key) for key in Exclude._fields)),
+            exclude=Exclude(*(self._default_exclude[k] + self._texts(path, data, k) for k in Exclude._fields)),
             stop_prepaid=bool(self._setting(path, data, "stop_prepaid")),
             hard_after_s=self._duration(path, data, "hard_after"),
             overdue_after_s=self._duration(path, data, "overdue_after") or OVERDUE_AFTER_S,
@@ -391,7 +450,7 @@ class _Builder:
 
     def _shared(self, timing: Timing) -> Timing:
         """Return the one object of all equal timings, so that they are evaluated once."""
-        key = (*timing[:3], tuple(timing.excluded_dates.items()), *timing[4:])
+        key = (*timing[:3], id(timing.excluded_dates), *timing[4:])  # the same dates are one object already
         return self._timings.setdefault(key, timing)
 
     def _setting(self, path: Path_, data: Mapping[str, Any], key: str) -> Any:
@@ -402,10 +461,8 @@ class _Builder:
         text = self._setting(path, data, key)
         return None if text is None else parse_duration(text)
 
-    def _joined(self, path: Path_, data: Mapping[str, Any], key: str) -> Tuple[str, ...]:
-        """Return what the defaults and a cluster exclude by a key."""
-        owners: Tuple[Tuple[Path_, Mapping[str, Any]], ...] = ((("defaults",), self._defaults), (path, data))
-        return tuple(text for owner, entry in owners for _, text in self._excluded(owner, entry, key))
+    def _texts(self, path: Path_, data: Mapping[str, Any], key: str) -> Tuple[str, ...]:
+        return tuple(text for _, text in self._excluded(path, data, key))
 
     def _excluded(self, path: Path_, data: Mapping[str, Any], key: str) -> List[Tuple[Path_, str]]:
         """Return what a cluster or the defaults exclude, each with its path."""
@@ -413,16 +470,15 @@ class _Builder:
 
     def _listed(self, path: Path_, texts: Any) -> List[Tuple[Path_, str]]:
         """Return the sound texts of a list, each with its path."""
-        numbered = enumerate(texts if isinstance(texts, list) else ())
+        numbered = enumerate(texts[:_MOST_LISTED] if isinstance(texts, list) else ())
         return [((*path, n), text) for n, text in numbered if self._is_sound((*path, n))]
 
     def _cluster_zone(self, path: Path_, data: Mapping[str, Any]) -> Optional[str]:
         owner: Path_ = path if "timezone" in data else ("defaults",)
         return self._zone((*owner, "timezone"), self._setting(path, data, "timezone"))
 
-    def _choose_when(self, path: Path_, data: Mapping[str, Any]) -> Optional[_When]:
+    def _choose_when(self, path: Path_, data: Mapping[str, Any], inline: Optional[_When]) -> Optional[_When]:
         """Return when a cluster runs: what it says itself, else what the defaults say."""
-        inline = self._read_when(path, data)
         for owner, entry in ((path, data), (("defaults",), self._defaults)):
             said = [k for k in ("schedule", "windows", "state") if k in entry]
             if len(said) > 1 and "schedule" in said:
@@ -431,18 +487,11 @@ class _Builder:
             if "schedule" in said:
                 return self._named(owner, entry)
             if said:
-                when = inline if owner == path else self._read_quietly(owner, entry)
+                when = inline if owner == path else self._default_when
                 # Only a named schedule's zone comes before the cluster's own.
                 return when and when._replace(timezone=None)
         self._report(path, "has no schedule: write one of schedule, windows and state")
         return None
-
-    def _read_quietly(self, path: Path_, data: Mapping[str, Any]) -> Optional[_When]:
-        """Read again what was already reported on."""
-        known = len(self.problems)
-        when = self._read_when(path, data)
-        del self.problems[known:]
-        return when
 
     def _named(self, owner: Path_, entry: Mapping[str, Any]) -> Optional[_When]:
         name = self._get(owner, entry, "schedule")
@@ -455,17 +504,37 @@ class _Builder:
         return self._schedules[name]
 
     def _read_excluded_dates(self, path: Path_, data: Mapping[str, Any]) -> Dict[str, str]:
-        dates: Dict[str, str] = {}
-        for owner, entry in ((("defaults",), self._defaults), (path, data)):
-            for place, text in self._excluded(owner, entry, "dates"):
-                if text in self._calendars:
-                    dates.update(self._calendars[text])
-                elif text[:1].isdigit():
-                    for day in self._read_dates(place, text):
-                        dates.setdefault(day, "")  # a calendar's name says more
-                else:
-                    known = sorted(self._calendars)
-                    self._report(place, f"unknown calendar {quote(text)}: {suggest(text, known)}")
+        """Return what the defaults and a cluster exclude; clusters that exclude the same share one object."""
+        own = self._texts(path, data, "dates")
+        if not own:
+            return self._default_dates
+        if own not in self._excluded_dates:
+            known = len(self.problems)
+            dates = self._read_listed_dates(path, data, self._default_dates)
+            if len(self.problems) > known:  # and each other place has them too
+                return dates
+            self._charge((*path, "exclude", "dates"), dates)
+            self._excluded_dates[own] = self._excluded_dates.setdefault(tuple(dates.items()), dates)
+        return self._excluded_dates[own]
+
+    def _read_listed_dates(self, path: Path_, data: Mapping[str, Any], given: Mapping[str, str]) -> Dict[str, str]:
+        """Return given dates, and those that a cluster or the defaults exclude."""
+        dates = dict(given)
+        count = 0
+        for place, text in self._excluded(path, data, "dates"):
+            if text in self._calendars:
+                found = self._calendars[text]
+                dates.update(found)
+            elif text[:1].isdigit():
+                found = dict.fromkeys(self._read_dates(place, text), "")
+                dates.update({day: "" for day in found if day not in dates})  # a calendar's name says more
+            else:
+                found = {}
+                message = f"unknown calendar {quote(text)}: {suggest(text, sorted(self._calendars))}"
+                self._report(place, message)
+            count += len(found)
+            if not self._is_short((*path, "exclude", "dates"), count):
+                break
         return dates
 
     def _holidays_used(self, path: Path_, data: Mapping[str, Any]) -> Iterator[date]:
@@ -489,14 +558,17 @@ class _Builder:
         return None
 
     def _read_overrides(self, path: Path_, data: Mapping[str, Any], zone: str) -> Tuple[Override, ...]:
-        owner: Path_ = path if "overrides" in data else ("defaults",)
-        listed = data["overrides"] if "overrides" in data else self._defaults.get("overrides")
-        found = []
-        for number, entry in enumerate(listed if isinstance(listed, list) else ()):
-            override = self._read_override((*owner, "overrides", number), entry, ZoneInfo(zone))
-            if override:
-                found.append(override)
-        return tuple(found)
+        if "overrides" in data:
+            return self._read_listed_overrides((*path, "overrides"), data["overrides"], zone)
+        if zone not in self._default_overrides:
+            path, listed = ("defaults", "overrides"), self._defaults.get("overrides")
+            self._default_overrides[zone] = self._read_listed_overrides(path, listed, zone)
+        return self._default_overrides[zone]
+
+    def _read_listed_overrides(self, path: Path_, listed: Any, zone: str) -> Tuple[Override, ...]:
+        entries = listed[:_MOST_OVERRIDES] if isinstance(listed, list) else ()
+        found = [self._read_override((*path, n), entry, ZoneInfo(zone)) for n, entry in enumerate(entries)]
+        return tuple(override for override in found if override)
 
     def _read_override(self, path: Path_, entry: Mapping[str, Any], zone: ZoneInfo) -> Optional[Override]:
         entry = _mapping(entry)

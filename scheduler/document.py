@@ -17,7 +17,9 @@ from scheduler.errors import Problem
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
-_MAX_ALIASED = 100_000
+_MAX_VALUES = 50_000
+"""How many keys and values a file may have: a thousand clusters have some 20 000."""
+_MAX_ALIASED = 25_000
 """How many nodes the aliases of a file may add to it; a long text counts as several."""
 _MOST_SHOWN = 60
 """The most characters of the file that a message repeats in one place, and of a value that it offers."""
@@ -25,6 +27,10 @@ _MOST_KNOWN = 100
 """How many words a wrong one is compared with: comparing is slow, and a file can be full of both."""
 _TOO_DEEP = "nested too deeply to be a schedules file: write the values less deep"
 _TOO_LARGE = f"the file is larger than {MAX_BYTES} bytes: write what clusters share once, in defaults and schedules"
+_TOO_MANY = (
+    f"from here on the file has more than {_MAX_VALUES} keys and values: "
+    "write what clusters share once, in defaults and schedules"
+)
 _EMPTY = "the file is empty: begin with `version: 1`"
 _NOT_TEXT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML allows in no file, as itself."""
@@ -120,7 +126,7 @@ def parse_document(content: bytes, schema: Mapping[str, Any]) -> Document:
     """Read one YAML document; raises `NotADocumentError`."""
     text = _decode(content)
     try:
-        _check_depth(text)
+        _check_size(text)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as e:
         raise NotADocumentError(_yaml_problem(e, text)) from e
@@ -181,10 +187,12 @@ def _explain(error: Any) -> str:
     value, wanted, validator = error.instance, error.validator_value, error.validator
     hint = _hint(error.schema)
     write = f": write {hint}" if hint else ""
+    if validator == "maxItems":
+        return f"has {len(value)} entries: write at most {wanted}"
     if value is None:
         return f"nothing is written here: write {hint or _TYPES[error.schema['type']]}"
     if validator == "type" or not isinstance(value, (str, int)):
-        return _explain_shape(value, wanted if validator == "type" else None, write)
+        return _explain_shape(value, error.schema if validator == "type" else {}, write)
     if validator == "enum":
         return f"{quote(value)} is not known: {suggest(str(value), wanted)}"
     if validator == "const":
@@ -198,17 +206,29 @@ def _explain(error: Any) -> str:
     return f"{quote(value)} cannot be used here{write}"
 
 
-def _explain_shape(value: Any, wanted: Any, write: str) -> str:
+def _explain_shape(value: Any, schema: Mapping[str, Any], write: str) -> str:
     """Say that a value is a list where text should be, and the like; or that a list or mapping is empty."""
+    wanted = schema.get("type")
     if wanted is None and not value:
         return f"is empty{write or ': write at least one'}"
     found = f"the text {quote(value)}" if isinstance(value, str) else _TYPES[_NAMES[type(value)]]
     if wanted is None:
         return f"cannot be {found}{write}"
-    if value in ("true", "false") or (isinstance(value, str) and _INTEGER.fullmatch(value)):
-        write = f": write {value} without quotes" if wanted in ("boolean", "integer") else write
+    if isinstance(value, str) and _fits_unquoted(value, schema):
+        write = f": write {value} without quotes"
     names = [_TYPES[t] for t in ([wanted] if isinstance(wanted, str) else wanted)]
     return f"must be {' or '.join(names)}, not {found}{write}"
+
+
+def _fits_unquoted(text: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a text would fit if it had no quotes."""
+    if schema["type"] == "boolean":
+        return text in ("true", "false")
+    if schema["type"] != "integer" or not _INTEGER.fullmatch(text):
+        return False
+    number = int(text)
+    fits = schema.get("minimum", number) <= number <= schema.get("maximum", number)
+    return bool(fits and number == schema.get("const", number))
 
 
 def _hint(schema: Mapping[str, Any]) -> Optional[str]:
@@ -230,16 +250,18 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: Dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
 
 
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting before composing: libyaml composes by recursion and would crash the process."""
-    depth = 0
+def _check_size(text: str) -> None:
+    """Refuse deep nesting and too many values before composing: libyaml composes by recursion and would crash."""
+    depth = count = 0
     for event in yaml.parse(text, Loader=_Loader):
+        count += isinstance(event, yaml.NodeEvent)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > _MAX_DEPTH:
-                raise NotADocumentError(Problem("", *_place(event.start_mark), _TOO_DEEP))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if depth > _MAX_DEPTH or count > _MAX_VALUES:
+            message = _TOO_DEEP if depth > _MAX_DEPTH else _TOO_MANY
+            raise NotADocumentError(Problem("", *_place(event.start_mark), message))
 
 
 def _place(mark: Any) -> Tuple[int, int]:

@@ -83,6 +83,13 @@ def cron_problem(expression: str) -> Optional[str]:
     return None
 
 
+def fires_alike(one: str, other: str) -> bool:
+    """Whether two sound expressions say the same in other words, such as ``1-5`` and ``mon-fri``."""
+    from croniter import croniter
+
+    return bool(croniter.expand(one) == croniter.expand(other))
+
+
 class _Firings:
     """The local times at which one expression fires.
 

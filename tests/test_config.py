@@ -383,6 +383,63 @@ class TestExcludedDates:
             'clusters[0].exclude.dates[0]: "2026-01-01..2036-12-14" has 4001 dates: write at most 4000'
         ]
 
+    @pytest.mark.parametrize(
+        ("dates", "calendars", "place"),
+        [
+            pytest.param(
+                ["2026-01-01..2036-12-12"] * 2, {}, "clusters[0].exclude.dates", id="ranges, even of one time"
+            ),
+            pytest.param(["days", "2026-12-05"], {}, "clusters[0].exclude.dates", id="calendars"),
+            pytest.param([], {"dates": ["2026-01-01..2036-12-13", "2037-01-01"]}, "calendars.days.dates", id="in one"),
+        ],
+    )
+    def test_a_list_may_have_just_4000_dates(self, dates: List[str], calendars: Dict[str, Any], place: str) -> None:
+        named = {"days": calendars or {"dates": ["2026-01-01..2036-12-13"]}}
+        assert messages_of(file_of({"state": "running", "exclude": {"dates": dates}}, calendars=named)) == [
+            f"{place}: has more than 4000 dates in all: write fewer, or shorter ranges"
+        ]
+
+    def test_the_defaults_have_room_of_their_own(self) -> None:
+        ranges = {"exclude": {"dates": ["2026-01-01..2036-12-13"]}}
+        found = read_one({"state": "running", "exclude": {"dates": ["2037-01-01"]}}, defaults=ranges)
+        assert len(found.timing.excluded_dates) == 4001
+
+    def test_clusters_that_exclude_the_same_dates_keep_them_once(self) -> None:
+        clusters = [{"state": "running", "exclude": {"dates": ["2026-01-01..2036-12-13"]}}] * 1000
+        found = parse(file_of(*clusters)).clusters
+        assert (len(found), len({id(c.timing.excluded_dates) for c in found})) == (1000, 1)
+
+    def test_equal_dates_are_one_object_however_they_are_written(self) -> None:
+        written = (["2026-12-05", "2026-12-06"], ["2026-12-05..2026-12-06"], ["2026-12-05..2026-12-07"])
+        clusters = [{"state": "running", "exclude": {"dates": dates}} for dates in written]
+        first, second, third = (c.timing for c in parse(file_of(*clusters)).clusters)
+        assert first is second
+        assert third != first
+
+    def test_a_file_has_no_room_for_as_many_calendars_as_one_likes(self) -> None:
+        calendars = {f"c{n}": {"dates": ["2026-01-01..2036-12-13"]} for n in range(126)}
+        assert messages_of(file_of({"state": "running"}, calendars=calendars)) == [
+            "calendars.c125: by here the file has more than 500000 dates: let clusters share lists of them"
+        ]
+
+    def test_a_file_has_no_room_for_as_many_lists_as_one_likes(self) -> None:
+        own = [{"state": "running", "exclude": {"dates": ["days", f"2037-01-{day:02}"]}} for day in range(1, 32)]
+        own += [
+            {"state": "running", "exclude": {"dates": ["days", f"2037-0{m}-{d:02}"]}}
+            for m in (3, 5, 7)
+            for d in range(1, 32)
+        ]
+        calendars = {"days": {"dates": ["2026-01-01..2036-12-11"]}}  # 3998 dates
+        assert parse(file_of(*own[:124], calendars=calendars))
+        assert messages_of(
+            file_of(*own, {**own[0], "exclude": {"dates": ["days", "2038-01-01"]}}, calendars=calendars)
+        ) == [
+            (
+                "clusters[124].exclude.dates: by here the file has more than 500000 dates: "
+                "let clusters share lists of them"
+            )
+        ]
+
     @pytest.mark.parametrize("dates", [["days", "2026-12-05"], ["2026-12-05", "days"]])
     def test_a_date_that_a_calendar_names_keeps_the_name(self, dates: List[str]) -> None:
         calendars = {"days": {"dates": ["2026-12-05"]}}
@@ -544,6 +601,47 @@ class TestClusters:
 
 
 class TestWholeFile:
+    def test_of_many_problems_no_more_than_200_are_told(self) -> None:
+        wrong = [{"state": "running", "timezone": f"Nowhere/{n}"} for n in range(199)]
+        assert len(messages_of(file_of(*wrong))) == 199
+        found = messages_of(file_of(*wrong, *wrong))
+        assert (len(found), found[-1]) == (
+            201,
+            "200 problems and perhaps more: correct these, then look for the others",
+        )
+        assert len(messages_of({"version": 1, "clusters": [{}] * 300})) == 201
+
+    def test_a_file_may_have_just_2000_expressions(self) -> None:
+        crons = [f"{n % 60} {n // 60 % 24} {n // 1440 + 1} * *" for n in range(2001)]
+        clusters = [{"windows": [{"start": one, "stop": other}]} for one, other in zip(crons[::2], crons[1::2])]
+        assert parse(file_of(*clusters, *clusters))
+        assert messages_of(file_of(*clusters, {"windows": [{"start": crons[0], "stop": crons[2000]}]})) == [
+            'clusters[1000].windows[0].stop: "20 9 2 * *" is one of more than 2000: let clusters share schedules'
+        ]
+
+    @pytest.mark.parametrize(
+        ("key", "most", "entry"),
+        [
+            pytest.param("windows", 200, {"hours": "daily 08:00-20:00"}, id="windows"),
+            pytest.param(
+                "overrides",
+                200,
+                {"state": "running", "from": "2026-12-01T18:00Z", "until": "2026-12-02T02:00Z"},
+                id="o",
+            ),
+        ],
+    )
+    def test_a_list_has_a_length_that_somebody_can_read(self, key: str, most: int, entry: Dict[str, str]) -> None:
+        cluster: Dict[str, Any] = {"schedule": "office"} if key == "overrides" else {}
+        schedules = {"office": OFFICE}
+        assert parse(file_of({**cluster, key: [entry] * most}, schedules=schedules))
+        for document in (
+            file_of({**cluster, key: [entry] * (most + 1)}, schedules=schedules),
+            file_of(cluster, schedules=schedules, defaults={key: [entry] * (most + 1)}),
+        ):
+            (message,) = messages_of(document)
+            assert message.endswith(f"{key}: has 201 entries: write at most 200")
+
     @pytest.mark.parametrize(
         ("top", "obeyed"), [({}, False), ({"remote_overrides": False}, False), ({"remote_overrides": True}, True)]
     )

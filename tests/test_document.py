@@ -98,6 +98,14 @@ class TestText:
     def test_takes_a_file_as_editors_save_it(self, content: bytes) -> None:
         assert parse_config(content, "f.yaml") == parse_config(VALID, "f.yaml")
 
+    def test_counts_keys_and_values(self) -> None:
+        start = "version: 1\nx: [a"  # the file, two keys with values, and one entry: six
+        assert "unknown key" in problems_of(f"{start}{', a' * 49_994}]".encode())
+        assert problems_of(f"{start}{', a' * 49_994}, a]".encode()) == (
+            "f.yaml:2:149990: from here on the file has more than 50000 keys and values: "
+            "write what clusters share once, in defaults and schedules"
+        )
+
 
 class TestScalars:
     @pytest.mark.parametrize(
@@ -279,6 +287,9 @@ def _lines(top: str, line: str, tail: str = "") -> bytes:
     return (top + "".join(line.replace("%d", str(n)) for n in range(count)) + tail).encode()
 
 
+CLUSTERS = _lines("clusters:\n", "- {name: a%d, cluster_id: a%d, exclude: {tags: [a]}}\n")
+
+
 class TestTime:
     """Looking at everything again for each problem, or at each alias in full, would take minutes for some of these."""
 
@@ -294,6 +305,31 @@ class TestTime:
                 _lines("clusters:\n- name: a\n  windows:\n", "  - {start: 0 0 31 2 *, stop: '%d'}\n"), id="dead-cron"
             ),
             pytest.param(_lines("x: &a {}\nclusters: [", "*a ,", "]"), id="aliases"),
+            *(
+                pytest.param(_lines(f"defaults:\n  {top}:\n", line) + CLUSTERS, id=f"default-{top}-of-each")
+                for top, line in (
+                    ("windows", "  - {hours: daily 01:00-02:00}\n"),
+                    ("overrides", "  - {state: stopped, from: 2026-12-01T18:00, until: 2026-12-02T18:00}\n"),
+                    ("exclude", "    a%d: b\n"),
+                )
+            ),
+            pytest.param(
+                _lines("defaults: {exclude: {servers: [", "a,", "]}}\n") + CLUSTERS, id="default-names-of-each"
+            ),
+            pytest.param(
+                _lines("defaults: {exclude: {dates: [", "2026-12-05,", "]}}\n") + CLUSTERS, id="default-dates"
+            ),
+            pytest.param(_lines("calendars: {c: {dates: [", "2026-01-01..2036-12-12,", "]}}\n"), id="ranges"),
+            pytest.param(
+                _lines("calendars:\n", "  c%d: {dates: [2026-01-01..2036-12-12]}\n"), id="calendars-of-ranges"
+            ),
+            pytest.param(
+                b"calendars: {c: {dates: [2026-01-01..2036-12-11]}}\n"
+                + _lines(
+                    "clusters:\n", "- {name: a%d, cluster_id: a%d, state: running, exclude: {dates: [c, 2%d-01-01]}}\n"
+                ),
+                id="a-calendar-and-one-date-each",
+            ),
             pytest.param(b"x: &a '" + b"x" * 500_000 + b"'\nclusters: [" + b"*a ," * 100_000 + b"]", id="long-aliases"),
             pytest.param(b"timezone: " + b"x" * 1_000_000, id="long-text"),
             pytest.param(b"? " + b"x" * 1_000_000 + b"\n: 1", id="long-key"),

@@ -64,7 +64,7 @@ def test_has_no_key_twice() -> None:
 def test_says_everything_in_words_that_this_program_explains() -> None:
     known = {"$schema", "$id", "$ref", "$defs", "title", "description", "examples", "x-write", "properties", "items"}
     known |= {"type", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "minProperties", "minimum"}
-    known |= {"maximum", "required", "additionalProperties"}
+    known |= {"maximum", "maxItems", "required", "additionalProperties"}
     assert {key for schema in ALL.values() for key in schema} <= known
 
 
