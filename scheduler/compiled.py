@@ -1,7 +1,8 @@
 """Schedules that were checked when they were packaged, as JSON: what a run reads instead of the YAML.
 
 Reading YAML, holding it against the schema and checking every expression costs a cold start more than the run
-itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from.
+itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from, and
+with the local times at which the expressions fire in a week, so that a run need not import croniter either.
 Whoever edits the file in place changes the digest, and the file is checked in full again.
 """
 
@@ -9,8 +10,9 @@ import hashlib
 import json
 from datetime import date, datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+from scheduler.evaluate import know_firings, list_firings
 from scheduler.model import (
     AutoscaledPools,
     CalendarsEnd,
@@ -67,6 +69,7 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
         "digest": _digest(sources),
         "fields": _FIELDS,
         "limits": schedules.limits,
+        "firings": list_firings(_expressions(timings)),
         "timings": [_timing_json(timing) for timing in timings],
         "clusters": [cluster._replace(timing=places[id(cluster.timing)]) for cluster in schedules.clusters],  # type: ignore[arg-type]
         "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
@@ -82,6 +85,7 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
         compiled: Dict[str, Any] = json.loads(content)
         if compiled["digest"] != _digest(sources) or compiled["fields"] != _FIELDS:
             return None
+        know_firings(compiled["firings"])
     except (ValueError, KeyError, TypeError):
         return None
     timings = [_read_timing(entry) for entry in compiled["timings"]]
@@ -118,6 +122,12 @@ def _digest(sources: Sequence[bytes]) -> str:
     for source in sources:
         whole.update(b"%d:" % len(source) + source)
     return whole.hexdigest()
+
+
+def _expressions(timings: Sequence[Timing]) -> Iterator[str]:
+    for timing in timings:
+        for window in timing.windows:
+            yield from (expression for expression in (window.start, window.stop) if expression)
 
 
 def _timing_json(timing: Timing) -> List[Any]:

@@ -13,7 +13,19 @@ What is found is remembered and never changes an answer. It is not locked: evalu
 from bisect import bisect_right, insort
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 from zoneinfo import ZoneInfo
 
 from scheduler.cron import notation_problem, repeats_after
@@ -22,12 +34,17 @@ from scheduler.localtime import date_flips, first_change, last_change, local_at,
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
 from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
 
+if TYPE_CHECKING:
+    from croniter import croniter
+
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _NO_DATES: FrozenSet[date] = frozenset()
 _SOME_MONDAY = datetime(2024, 1, 1)  # noqa: DTZ001 - local time, without zone
 _END_OF_TIME = datetime.max  # noqa: DTZ901 - the same
 _MOST_GAPS = 20_000
+_MOST_KNOWN = 200
+"""An expression that fires more often than this in a week is left to croniter: its list would cost what it saves."""
 _MOST_SCHEDULES = 1_000
 
 
@@ -90,13 +107,35 @@ class _Firings:
     between neighbours are kept, and what repeats by the day or by the week is asked for in one week only.
     """
 
-    def __init__(self, expression: str) -> None:
-        # Imported at first use: a run in which no cluster is enabled needs none.
-        from croniter import croniter
-
-        self._cron = croniter(expression)
+    def __init__(self, expression: str, known: Sequence[int] = ()) -> None:
+        """``known`` are all its firings in one period from `_SOME_MONDAY`, in minutes: with them nothing is asked."""
+        self._expression = expression
         self._period = repeats_after(expression)
         self._gaps: List[Tuple[datetime, datetime]] = []
+        if self._period is not None and known:
+            firings = [_SOME_MONDAY + timedelta(minutes=minutes) for minutes in known]
+            edges = [firings[-1] - self._period, *firings, firings[0] + self._period]
+            self._gaps += zip(edges, edges[1:])
+
+    @cached_property
+    def _cron(self) -> "croniter":
+        # Imported at first use: a run whose firings were all found when it was packaged needs none.
+        from croniter import croniter
+
+        return croniter(self._expression)
+
+    def in_one_period(self) -> Optional[List[int]]:
+        """Return the minutes that `__init__` takes as known; None where nothing repeats, or too often."""
+        if self._period is None:
+            return None
+        minutes: List[int] = []
+        local = self.gap_at(_SOME_MONDAY - _MINUTE)[1]
+        while local < _SOME_MONDAY + self._period:
+            minutes.append((local - _SOME_MONDAY) // _MINUTE)
+            if len(minutes) > _MOST_KNOWN:
+                return None
+            local = self.gap_at(local)[1]
+        return minutes
 
     def gap_at(self, local: datetime) -> Tuple[datetime, datetime]:
         """Return the last firing at or before a local time, and the first after it."""
@@ -120,9 +159,24 @@ class _Firings:
         return gap
 
 
+_known: Dict[str, Sequence[int]] = {}
+
+
+def list_firings(expressions: Iterable[str]) -> Dict[str, List[int]]:
+    """Return, for `know_firings`, when expressions fire that repeat by the day or the week and fire seldom."""
+    found = {expression: _Firings(expression).in_one_period() for expression in sorted(set(expressions))}
+    return {expression: minutes for expression, minutes in found.items() if minutes}
+
+
+def know_firings(firings: Mapping[str, Sequence[int]]) -> None:
+    """Take from `list_firings` what croniter said then, so that it need not be imported. It changes no answer."""
+    _known.update(firings)
+    _firings.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def _firings(expression: str) -> _Firings:
-    return _Firings(expression)
+    return _Firings(expression, _known.get(expression, ()))
 
 
 @lru_cache(maxsize=16384)
