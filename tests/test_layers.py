@@ -18,7 +18,7 @@ MODULES = {
 }
 
 LAYERS: Tuple[Tuple[str, ...], ...] = (
-    ("scheduler", "scheduler.errors"),
+    ("scheduler", "scheduler.errors", "scheduler.tuples"),
     ("scheduler.model",),
     (
         *("scheduler.localtime", "scheduler.describe", "scheduler.hours", "scheduler.document", "scheduler.settings"),
