@@ -6,10 +6,9 @@ with the local times at which the expressions fire in a week, so that a run need
 Whoever edits the file in place changes the digest, and the file is checked in full again.
 """
 
-import hashlib
 import json
+import os
 from datetime import date, datetime, timezone
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from scheduler.evaluate import know_firings, list_firings
@@ -31,26 +30,39 @@ from scheduler.model import (
     Window,
 )
 
+try:  # what ``hashlib`` falls back to, without the library that it loads first
+    from _sha256 import sha256  # Python 3.9 to 3.11
+except ImportError:
+    try:
+        from _sha2 import sha256  # from Python 3.12 on
+    except ImportError:
+        from hashlib import sha256
+
 LOCK_FILE = "holidays.json"
 """The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
 _FIELDS = [list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window)]
 """What the form was written for; of another release's form nothing is read."""
 
 
-def load_compiled(path: Path) -> Optional[Schedules]:
+def load_compiled(path: str) -> Optional[Schedules]:
     """Return what was compiled from a schedules file and the holidays beside it, None where that is not at hand."""
+    folder, name = os.path.split(path)
     try:
-        compiled = (path.parent / compiled_name(path.name)).read_bytes()
-        sources = [path.read_bytes()]
+        compiled, sources = _read(folder, compiled_name(name)), [_read(folder, name)]
     except OSError:
         return None
     try:
-        sources.append((path.parent / LOCK_FILE).read_bytes())
+        sources.append(_read(folder, LOCK_FILE))
     except FileNotFoundError:
         pass
     except OSError:
         return None
     return read_compiled(compiled, sources)
+
+
+def _read(folder: str, name: str) -> bytes:
+    with open(os.path.join(folder, name), "rb") as stream:
+        return stream.read()
 
 
 def compiled_name(name: str) -> str:
@@ -118,10 +130,10 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
 
 
 def _digest(sources: Sequence[bytes]) -> str:
-    whole = hashlib.sha256()
+    whole = sha256()
     for source in sources:
         whole.update(b"%d:" % len(source) + source)
-    return whole.hexdigest()
+    return str(whole.hexdigest())
 
 
 def _expressions(timings: Sequence[Timing]) -> Iterator[str]:

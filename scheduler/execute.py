@@ -4,7 +4,6 @@ A batch is one POST: servers of one (region, project) and one power, at most `BA
 what fails for one is reported for it, and the others are carried out.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from scheduler.cloud import BATCH_SIZE, Cloud
@@ -42,6 +41,9 @@ def side_by_side(work: Callable[[_In], _Out], items: Sequence[_In]) -> List[_Out
     """Apply a function to every item, a few at a time, and return the results in order."""
     if len(items) <= 1:
         return [work(item) for item in items]
+    # Imported here: it brings ``logging`` along, and a run in which nothing is managed needs neither.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
         return list(pool.map(work, items))
 

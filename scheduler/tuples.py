@@ -4,7 +4,7 @@
 with nothing to do costs.
 """
 
-from _collections import _tuplegetter as getter  # type: ignore[import-not-found]  # as ``collections`` does
+from _collections import _tuplegetter as getter  # as ``collections`` does
 from typing import Any, ClassVar, Dict, Iterable, Tuple
 
 __all__ = ["WrittenOut", "getter", "new"]
