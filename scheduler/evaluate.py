@@ -26,7 +26,6 @@ from typing import (
     Sequence,
     Tuple,
 )
-from zoneinfo import ZoneInfo
 
 from scheduler.cron import notation_problem, repeats_after
 from scheduler.describe import describe_duration, describe_moment, describe_window
@@ -35,6 +34,8 @@ from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timi
 from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from croniter import croniter
 
 _MINUTE = timedelta(minutes=1)
@@ -180,7 +181,7 @@ def _firings(expression: str) -> _Firings:
 
 
 @lru_cache(maxsize=16384)
-def _event_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
+def _event_after(expression: str, zone: "ZoneInfo", skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
     """Return the first instant after ``at`` at which an expression fires, leaving out local dates in ``skipped``."""
     horizon, firings = at + TEN_YEARS, _firings(expression)
     begin, offset = at, offset_at(zone, at)
@@ -199,7 +200,7 @@ def _event_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: 
 
 
 @lru_cache(maxsize=16384)
-def _newest_event(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
+def _newest_event(expression: str, zone: "ZoneInfo", skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
     """Return the newest event of an expression at or before ``at``, leaving out local dates in ``skipped``."""
     horizon, firings = at - TEN_YEARS, _firings(expression)
     end, offset = at, offset_at(zone, at)
@@ -223,7 +224,7 @@ class _Side(NamedTuple):
     """The starts, or the stops, of windows."""
 
     expressions: Tuple[str, ...]
-    zone: ZoneInfo
+    zone: "ZoneInfo"
     skipped: FrozenSet[date]
 
     def newest(self, at: datetime) -> Optional[Event]:
@@ -242,7 +243,7 @@ class _WindowLine(Line):
     Running if the newest start is not before the newest stop.
     """
 
-    def __init__(self, windows: Tuple[Window, ...], zone: ZoneInfo, skipped: FrozenSet[date]) -> None:
+    def __init__(self, windows: Tuple[Window, ...], zone: "ZoneInfo", skipped: FrozenSet[date]) -> None:
         self.starts = _Side(tuple(window.start for window in windows if window.start), zone, skipped)
         self.stops = _Side(tuple(window.stop for window in windows if window.stop), zone, _NO_DATES)
         super().__init__(zone)
@@ -282,7 +283,7 @@ class _WindowLine(Line):
 
 
 @lru_cache(maxsize=4096)
-def _window_line(window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> _WindowLine:
+def _window_line(window: Window, zone: "ZoneInfo", skipped: FrozenSet[date]) -> _WindowLine:
     return _WindowLine((window,), zone, skipped)
 
 
@@ -332,6 +333,9 @@ class _Timeline(_Schedule):
     """When the clocks move into or out of a forced date."""
 
     def __init__(self, timing: Timing) -> None:
+        # Imported here: a run in which no cluster is enabled asks for no zone.
+        from zoneinfo import ZoneInfo
+
         super().__init__(ZoneInfo(timing.timezone))
         self.timing = timing
         if timing.excluded_dates:
@@ -554,7 +558,7 @@ def _read_dates(days: Tuple[str, ...]) -> FrozenSet[date]:
 
 
 @lru_cache(maxsize=1024)
-def _date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
+def _date_flips(zone: "ZoneInfo", dates: FrozenSet[date]) -> List[datetime]:
     return date_flips(zone, dates)
 
 
