@@ -26,8 +26,10 @@ oracle: $(VENV)/.installed
 breaks: $(VENV)/.installed
 	$(BIN)/python -m tests.breaks
 
+# Measures; instructions only where valgrind is installed. Takes some minutes.
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/cold_start.py --output benchmarks/RESULTS.md
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -42,7 +42,8 @@ def make_clusters() -> "list[Cluster]":
 
 def forget() -> None:
     """Bring the evaluator back to where a cold start finds it."""
-    evaluate._schedules.clear()  # noqa: SLF001
+    evaluate._schedules.clear()
+    evaluate._known.clear()
     for value in vars(evaluate).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()

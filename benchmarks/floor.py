@@ -47,7 +47,7 @@ def main() -> None:
         query = {"limit": "1000", "tags": "CCE-Cluster-ID", **marker}
         page = call(connection, keys, "GET", f"/v1/{project_id}/cloudservers/detail", query)["servers"]
         servers += page
-        if len(page) < 1000:  # noqa: PLR2004
+        if len(page) < 1000:
             break
         marker = {"marker": page[-1]["id"]}
     for wanted, action in (("ACTIVE", "os-stop"), ("SHUTOFF", "os-start")):

@@ -1,16 +1,17 @@
 """Schedules that were checked when they were packaged, as JSON: what a run reads instead of the YAML.
 
 Reading YAML, holding it against the schema and checking every expression costs a cold start more than the run
-itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from.
+itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from, and
+with the local times at which the expressions fire in a week, so that a run need not import croniter either.
 Whoever edits the file in place changes the digest, and the file is checked in full again.
 """
 
-import hashlib
 import json
+import os
 from datetime import date, datetime, timezone
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+from scheduler.evaluate import know_firings, list_firings
 from scheduler.model import (
     AutoscaledPools,
     CalendarsEnd,
@@ -29,26 +30,39 @@ from scheduler.model import (
     Window,
 )
 
+try:  # what ``hashlib`` falls back to, without the library that it loads first
+    from _sha256 import sha256  # Python 3.9 to 3.11
+except ImportError:
+    try:
+        from _sha2 import sha256  # from Python 3.12 on
+    except ImportError:
+        from hashlib import sha256
+
 LOCK_FILE = "holidays.json"
 """The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
 _FIELDS = [list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window)]
 """What the form was written for; of another release's form nothing is read."""
 
 
-def load_compiled(path: Path) -> Optional[Schedules]:
+def load_compiled(path: str) -> Optional[Schedules]:
     """Return what was compiled from a schedules file and the holidays beside it, None where that is not at hand."""
+    folder, name = os.path.split(path)
     try:
-        compiled = (path.parent / compiled_name(path.name)).read_bytes()
-        sources = [path.read_bytes()]
+        compiled, sources = _read(folder, compiled_name(name)), [_read(folder, name)]
     except OSError:
         return None
     try:
-        sources.append((path.parent / LOCK_FILE).read_bytes())
+        sources.append(_read(folder, LOCK_FILE))
     except FileNotFoundError:
         pass
     except OSError:
         return None
     return read_compiled(compiled, sources)
+
+
+def _read(folder: str, name: str) -> bytes:
+    with open(os.path.join(folder, name), "rb") as stream:
+        return stream.read()
 
 
 def compiled_name(name: str) -> str:
@@ -67,6 +81,7 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
         "digest": _digest(sources),
         "fields": _FIELDS,
         "limits": schedules.limits,
+        "firings": list_firings(_expressions(timings)),
         "timings": [_timing_json(timing) for timing in timings],
         "clusters": [cluster._replace(timing=places[id(cluster.timing)]) for cluster in schedules.clusters],  # type: ignore[arg-type]
         "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
@@ -82,6 +97,7 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
         compiled: Dict[str, Any] = json.loads(content)
         if compiled["digest"] != _digest(sources) or compiled["fields"] != _FIELDS:
             return None
+        know_firings(compiled["firings"])
     except (ValueError, KeyError, TypeError):
         return None
     timings = [_read_timing(entry) for entry in compiled["timings"]]
@@ -114,10 +130,16 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
 
 
 def _digest(sources: Sequence[bytes]) -> str:
-    whole = hashlib.sha256()
+    whole = sha256()
     for source in sources:
         whole.update(b"%d:" % len(source) + source)
-    return whole.hexdigest()
+    return str(whole.hexdigest())
+
+
+def _expressions(timings: Sequence[Timing]) -> Iterator[str]:
+    for timing in timings:
+        for window in timing.windows:
+            yield from (expression for expression in (window.start, window.stop) if expression)
 
 
 def _timing_json(timing: Timing) -> List[Any]:

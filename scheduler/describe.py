@@ -3,10 +3,12 @@
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Optional
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Optional
 
 from scheduler.model import Window
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CRON_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -21,7 +23,7 @@ def describe_duration(seconds: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def describe_moment(zone: ZoneInfo, at: datetime, seen_from: datetime) -> str:
+def describe_moment(zone: "ZoneInfo", at: datetime, seen_from: datetime) -> str:
     """Write an instant in a zone: ``Mon 20:00`` where that cannot be mistaken, else with the date."""
     local = at.astimezone(zone)
     if abs(at - seen_from) < timedelta(days=6):

@@ -13,8 +13,19 @@ What is found is remembered and never changes an answer. It is not locked: evalu
 from bisect import bisect_right, insort
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
-from zoneinfo import ZoneInfo
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from scheduler.cron import notation_problem, repeats_after
 from scheduler.describe import describe_duration, describe_moment, describe_window
@@ -22,12 +33,19 @@ from scheduler.localtime import date_flips, first_change, last_change, local_at,
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
 from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
 
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from croniter import croniter
+
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _NO_DATES: FrozenSet[date] = frozenset()
 _SOME_MONDAY = datetime(2024, 1, 1)  # noqa: DTZ001 - local time, without zone
 _END_OF_TIME = datetime.max  # noqa: DTZ901 - the same
 _MOST_GAPS = 20_000
+_MOST_KNOWN = 200
+"""An expression that fires more often than this in a week is left to croniter: its list would cost what it saves."""
 _MOST_SCHEDULES = 1_000
 
 
@@ -97,13 +115,35 @@ class _Firings:
     between neighbours are kept, and what repeats by the day or by the week is asked for in one week only.
     """
 
-    def __init__(self, expression: str) -> None:
-        # Imported at first use: a run in which no cluster is enabled needs none.
-        from croniter import croniter
-
-        self._cron = croniter(expression)
+    def __init__(self, expression: str, known: Sequence[int] = ()) -> None:
+        """``known`` are all its firings in one period from `_SOME_MONDAY`, in minutes: with them nothing is asked."""
+        self._expression = expression
         self._period = repeats_after(expression)
         self._gaps: List[Tuple[datetime, datetime]] = []
+        if self._period is not None and known:
+            firings = [_SOME_MONDAY + timedelta(minutes=minutes) for minutes in known]
+            edges = [firings[-1] - self._period, *firings, firings[0] + self._period]
+            self._gaps += zip(edges, edges[1:])
+
+    @cached_property
+    def _cron(self) -> "croniter":
+        # Imported at first use: a run whose firings were all found when it was packaged needs none.
+        from croniter import croniter
+
+        return croniter(self._expression)
+
+    def in_one_period(self) -> Optional[List[int]]:
+        """Return the minutes that `__init__` takes as known; None where nothing repeats, or too often."""
+        if self._period is None:
+            return None
+        minutes: List[int] = []
+        local = self.gap_at(_SOME_MONDAY - _MINUTE)[1]
+        while local < _SOME_MONDAY + self._period:
+            minutes.append((local - _SOME_MONDAY) // _MINUTE)
+            if len(minutes) > _MOST_KNOWN:
+                return None
+            local = self.gap_at(local)[1]
+        return minutes
 
     def gap_at(self, local: datetime) -> Tuple[datetime, datetime]:
         """Return the last firing at or before a local time, and the first after it."""
@@ -127,13 +167,28 @@ class _Firings:
         return gap
 
 
+_known: Dict[str, Sequence[int]] = {}
+
+
+def list_firings(expressions: Iterable[str]) -> Dict[str, List[int]]:
+    """Return, for `know_firings`, when expressions fire that repeat by the day or the week and fire seldom."""
+    found = {expression: _Firings(expression).in_one_period() for expression in sorted(set(expressions))}
+    return {expression: minutes for expression, minutes in found.items() if minutes}
+
+
+def know_firings(firings: Mapping[str, Sequence[int]]) -> None:
+    """Take from `list_firings` what croniter said then, so that it need not be imported. It changes no answer."""
+    _known.update(firings)
+    _firings.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def _firings(expression: str) -> _Firings:
-    return _Firings(expression)
+    return _Firings(expression, _known.get(expression, ()))
 
 
 @lru_cache(maxsize=16384)
-def _event_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
+def _event_after(expression: str, zone: "ZoneInfo", skipped: FrozenSet[date], at: datetime) -> Optional[datetime]:
     """Return the first instant after ``at`` at which an expression fires, leaving out local dates in ``skipped``."""
     horizon, firings = at + TEN_YEARS, _firings(expression)
     begin, offset = at, offset_at(zone, at)
@@ -152,7 +207,7 @@ def _event_after(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: 
 
 
 @lru_cache(maxsize=16384)
-def _newest_event(expression: str, zone: ZoneInfo, skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
+def _newest_event(expression: str, zone: "ZoneInfo", skipped: FrozenSet[date], at: datetime) -> Optional[Event]:
     """Return the newest event of an expression at or before ``at``, leaving out local dates in ``skipped``."""
     horizon, firings = at - TEN_YEARS, _firings(expression)
     end, offset = at, offset_at(zone, at)
@@ -176,7 +231,7 @@ class _Side(NamedTuple):
     """The starts, or the stops, of windows."""
 
     expressions: Tuple[str, ...]
-    zone: ZoneInfo
+    zone: "ZoneInfo"
     skipped: FrozenSet[date]
 
     def newest(self, at: datetime) -> Optional[Event]:
@@ -195,7 +250,7 @@ class _WindowLine(Line):
     Running if the newest start is not before the newest stop.
     """
 
-    def __init__(self, windows: Tuple[Window, ...], zone: ZoneInfo, skipped: FrozenSet[date]) -> None:
+    def __init__(self, windows: Tuple[Window, ...], zone: "ZoneInfo", skipped: FrozenSet[date]) -> None:
         self.starts = _Side(tuple(window.start for window in windows if window.start), zone, skipped)
         self.stops = _Side(tuple(window.stop for window in windows if window.stop), zone, _NO_DATES)
         super().__init__(zone)
@@ -235,7 +290,7 @@ class _WindowLine(Line):
 
 
 @lru_cache(maxsize=4096)
-def _window_line(window: Window, zone: ZoneInfo, skipped: FrozenSet[date]) -> _WindowLine:
+def _window_line(window: Window, zone: "ZoneInfo", skipped: FrozenSet[date]) -> _WindowLine:
     return _WindowLine((window,), zone, skipped)
 
 
@@ -285,6 +340,9 @@ class _Timeline(_Schedule):
     """When the clocks move into or out of a forced date."""
 
     def __init__(self, timing: Timing) -> None:
+        # Imported here: a run in which no cluster is enabled asks for no zone.
+        from zoneinfo import ZoneInfo
+
         super().__init__(ZoneInfo(timing.timezone))
         self.timing = timing
         if timing.excluded_dates:
@@ -507,7 +565,7 @@ def _read_dates(days: Tuple[str, ...]) -> FrozenSet[date]:
 
 
 @lru_cache(maxsize=1024)
-def _date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
+def _date_flips(zone: "ZoneInfo", dates: FrozenSet[date]) -> List[datetime]:
     return date_flips(zone, dates)
 
 

@@ -93,7 +93,7 @@ def side_by_side(work: Callable[[_In], _Out], items: Sequence[_In]) -> List[_Out
     """Apply a function to every item, a few at a time, and return the results in order."""
     if len(items) <= 1:
         return [work(item) for item in items]
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor  # brings ``logging`` along
 
     with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
         return list(pool.map(work, items))

@@ -11,8 +11,10 @@ Both directions of a search read the same stretches, so they cannot disagree.
 
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from typing import FrozenSet, List, NamedTuple, Optional, Set
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, FrozenSet, List, NamedTuple, Optional, Set
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _STEP = timedelta(days=6)
 """No zone has changed its offset twice within this long since 1990, nor will by the rules known today (tzdata 2026)."""
@@ -37,27 +39,29 @@ class Change(NamedTuple):
         return (self.at + min(self.before, self.after)).replace(tzinfo=None)
 
 
-def find_zone(name: str) -> Optional[ZoneInfo]:
+def find_zone(name: str) -> "Optional[ZoneInfo]":
     """Return the IANA zone of that name, None if there is none."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # at first use: see `report.write_instant`
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a directory, or a name with a NUL
         return None
 
 
-def offset_at(zone: ZoneInfo, at: datetime) -> timedelta:
+def offset_at(zone: "ZoneInfo", at: datetime) -> timedelta:
     """Return what the zone's clocks show ahead of UTC at an instant."""
     offset = at.astimezone(zone).utcoffset()
     assert offset is not None  # noqa: S101 - a ZoneInfo always has one
     return offset
 
 
-def local_at(zone: ZoneInfo, at: datetime) -> datetime:
+def local_at(zone: "ZoneInfo", at: datetime) -> datetime:
     """Return what the zone's clocks show at an instant, without zone."""
     return at.astimezone(zone).replace(tzinfo=None)
 
 
-def last_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
+def last_change(zone: "ZoneInfo", after: datetime, until: datetime) -> Optional[Change]:
     """Return the latest change of offset in ``(after, until]``."""
     high, offset = until, offset_at(zone, until)
     while high > after:
@@ -68,7 +72,7 @@ def last_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Ch
     return None
 
 
-def first_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[Change]:
+def first_change(zone: "ZoneInfo", after: datetime, until: datetime) -> Optional[Change]:
     """Return the earliest change of offset in ``(after, until]``."""
     low, offset = after, offset_at(zone, after)
     while low < until:
@@ -79,7 +83,7 @@ def first_change(zone: ZoneInfo, after: datetime, until: datetime) -> Optional[C
     return None
 
 
-def instants_of(zone: ZoneInfo, local: datetime) -> "tuple[datetime, ...]":
+def instants_of(zone: "ZoneInfo", local: datetime) -> "tuple[datetime, ...]":
     """Return the instants that a local time stands for: both of a repeated one, the gap's end for a skipped one."""
     early, late = sorted(local.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1))
     if local_at(zone, early) == local:
@@ -88,7 +92,7 @@ def instants_of(zone: ZoneInfo, local: datetime) -> "tuple[datetime, ...]":
     return (late if change is None else change.at,)
 
 
-def date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
+def date_flips(zone: "ZoneInfo", dates: FrozenSet[date]) -> List[datetime]:
     """Return, oldest first, the instants at which the clocks move into or out of a set of local dates.
 
     A date need not be one stretch of time: clocks put back over midnight leave it and enter it again.
@@ -97,19 +101,19 @@ def date_flips(zone: ZoneInfo, dates: FrozenSet[date]) -> List[datetime]:
     return sorted(turn for turn in turns if _is_on(zone, dates, turn) != _is_on(zone, dates, turn - _INSTANT))
 
 
-def _turns_of_day(zone: ZoneInfo, day: date) -> Set[datetime]:
+def _turns_of_day(zone: "ZoneInfo", day: date) -> Set[datetime]:
     """Return the instants at which a local date can begin: at its midnights, or where clocks fall back behind one."""
     midnights = instants_of(zone, datetime.combine(day, time()))
     change = last_change(zone, midnights[0], midnights[-1])
     return {*midnights, change.at} if change else {*midnights}
 
 
-def _is_on(zone: ZoneInfo, dates: FrozenSet[date], at: datetime) -> bool:
+def _is_on(zone: "ZoneInfo", dates: FrozenSet[date], at: datetime) -> bool:
     return local_at(zone, at).date() in dates
 
 
 @lru_cache(maxsize=1024)
-def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> Change:
+def _change_between(zone: "ZoneInfo", low: datetime, high: datetime) -> Change:
     """Find, to the second, the one change between two instants whose offsets differ."""
     before, after = offset_at(zone, low), offset_at(zone, high)
     low, high = low.replace(microsecond=0), high + timedelta(microseconds=-high.microsecond % 1_000_000)

@@ -8,7 +8,6 @@ deployed with it. This module is the format of that file, and notices when its d
 import json
 from datetime import date, datetime, time, timedelta
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
-from zoneinfo import ZoneInfo
 
 from scheduler.errors import StaleCalendarError
 from scheduler.localtime import EARLIEST, LATEST, instants_of
@@ -71,6 +70,8 @@ def write_lock(lock: HolidayLock) -> bytes:
 
 def make_end(last: date, zone: str) -> CalendarsEnd:
     """Return when a calendar whose last known date is ``last`` runs out for a cluster in a zone."""
+    from zoneinfo import ZoneInfo
+
     return CalendarsEnd(last, instants_of(ZoneInfo(zone), datetime.combine(last + timedelta(days=1), time()))[0])
 
 

@@ -6,7 +6,6 @@ Fields may be added, never renamed: other programs read them.
 from collections import Counter
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
-from zoneinfo import ZoneInfo
 
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
@@ -33,7 +32,11 @@ Json = Dict[str, Any]
 
 def write_instant(at: Optional[datetime], zone: Optional[str] = None) -> Optional[str]:
     """Write an instant as ISO 8601 with offset, in a zone or in UTC."""
-    return at.astimezone(ZoneInfo(zone) if zone else timezone.utc).isoformat() if at else None
+    if at is None or not zone:
+        return at.astimezone(timezone.utc).isoformat() if at else None
+    from zoneinfo import ZoneInfo  # at first use, as everywhere: a run in which nothing is managed asks for no zone
+
+    return at.astimezone(ZoneInfo(zone)).isoformat()
 
 
 def desired_json(cluster: Cluster, at: datetime, desired: Desired) -> Json:

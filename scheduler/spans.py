@@ -11,11 +11,13 @@ as lasting until something irregular happens: the clocks change, or a dated exce
 from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Iterable, List, Optional, Sequence, Tuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple
 
 from scheduler.localtime import first_change, last_change
 from scheduler.model import State
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 TEN_YEARS = timedelta(days=3653)
 """How far a change is looked for."""
@@ -47,7 +49,7 @@ class Line:
     _newest: Optional[Tuple[datetime, State]] = None
     """The newest answer that is part of no span."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: "ZoneInfo") -> None:
         self.zone = zone
         self._spans: List[Span] = []
         self._lows: List[datetime] = []

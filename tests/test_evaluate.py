@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler import evaluate
 from scheduler.cron import repeats_after
-from scheduler.evaluate import cron_problem, desired_state, state_at, transitions
+from scheduler.evaluate import cron_problem, desired_state, know_firings, list_firings, state_at, transitions
 from scheduler.model import Cluster, ClusterId, Desired, OnExcludedDates, Override, Rule, State, Timing, Window
 from scheduler.spans import TEN_YEARS
 from tests.oracle import Spec
@@ -595,6 +595,7 @@ def test_what_is_remembered_changes_no_answer() -> None:
 def forget_everything() -> None:
     """Bring the module back to where it was when it was imported."""
     evaluate._schedules.clear()
+    evaluate._known.clear()
     for value in vars(evaluate).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()
@@ -668,12 +669,33 @@ def test_what_repeats_by_the_day_or_week_fires_as_croniter_says() -> None:
 
     rng = seeded(8)
     for expression in ("0 8 * * mon-fri", "*/25 8-9 * * *", "30 22 * * fri-mon", "0 0 * * 7", "59 23 * * *"):
-        firings, cron = evaluate._Firings(expression), croniter(expression)
-        for _ in range(60):
+        asked, cron = evaluate._Firings(expression), croniter(expression)
+        known = evaluate._Firings(expression, asked.in_one_period() or ())
+        for firings in (asked, known) * 60:
             local = datetime(1990, 1, 1) + timedelta(minutes=rng.randrange(100_000_000))  # noqa: DTZ001
             minute = timedelta(minutes=1)
             expected = (cron.get_prev(datetime, local + minute), cron.get_next(datetime, local))
             assert firings.gap_at(local + 59 * SECOND) == expected
+        assert "_cron" not in vars(known)
+
+
+def test_lists_the_firings_of_a_week_where_they_repeat_and_are_few() -> None:
+    asked = ["0 8 * * *", "30 0 * * mon,sun", "0 8 1 * *", "0 8 * * fri#1", "* * * * mon-fri", "0 8 * * *"]
+    assert list_firings(asked) == {"0 8 * * *": [480], "30 0 * * mon,sun": [30, 8670]}
+
+
+def test_knowing_firings_changes_no_answer() -> None:
+    rng = seeded(9)
+    for _ in range(40):
+        asked = to_cluster(random_spec(rng))
+        moments = [datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(hours=rng.randrange(9000)) for _ in range(5)]
+        forget_everything()
+        expected = [desired_state(asked, at) for at in moments]
+        forget_everything()
+        sides = (side for window in asked.timing.windows for side in (window.start, window.stop))
+        know_firings(list_firings(side for side in sides if side))
+        assert [desired_state(asked, at) for at in moments] == expected
+    forget_everything()
 
 
 @pytest.mark.parametrize(

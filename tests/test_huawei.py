@@ -267,6 +267,16 @@ def test_believes_no_answer_that_is_not_one_and_sends_nothing_twice(
     assert len(cloud.ledger) == 1
 
 
+@pytest.mark.parametrize("odd", ['"OS-EXT-STS:power_state": ""', '"image": ""', '"tenant_id": {}', '"flavor": "s6"'])
+def test_a_field_of_an_odd_form_spoils_no_listing(cloud: SimulatedCloud, client: HuaweiCloud, odd: str) -> None:
+    """One image of a server without a disk is an empty text, and so may others be that nothing here reads."""
+    cloud.faults = lambda _: answering(
+        200, f'{{"servers": [{{"id": "a", "status": "ACTIVE", "tags": ["k=v"], {odd}}}]}}'
+    )
+    (server,) = client.list_page()
+    assert (server.server_id, server.status, server.tags, server.flavor) == ("a", "ACTIVE", ("k=v",), None)
+
+
 @pytest.mark.parametrize(
     "text",
     [

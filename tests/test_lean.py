@@ -3,11 +3,11 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 import pytest
 
-from scheduler.deploy.lean import EMPTIED, LEFT_OUT, SERVICES, imported_names, slim
+from scheduler.deploy.lean import EMPTIED, LEFT_OUT, PLAIN, SERVICES, Service, imported_names, slim, trim_client
 
 ON_DEMAND = [path for service in SERVICES for path in service.on_demand]
 _LIBRARIES = Path(importlib.import_module("huaweicloudsdkcore").__file__ or "").parent.parent
@@ -49,6 +49,34 @@ def test_of_cce_only_the_models_of_our_calls_are_kept() -> None:
     assert len(models) < 15
     assert "huaweicloudsdkcce/v3/cce_client.py" in kept
     assert "huaweicloudsdkcce/v3/cce_async_client.py" not in kept
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.client)
+def test_the_client_keeps_its_calls_and_what_is_no_call(service: Service) -> None:
+    path = f"{service.package}/{service.client[:3].lower()}_client.py"
+    trimmed = trim_client((_LIBRARIES / path).read_bytes(), service)
+    module: Dict[str, Any] = {"__name__": "trimmed"}
+    exec(compile(trimmed, "trimmed", "exec"), module)  # noqa: S102 - the SDK's own text
+    methods = {name for name in vars(module[service.client]) if not name.startswith("__")}
+    infos = {name[1 : -len("_http_info")] for name in methods if name.endswith("_http_info")}
+    assert {info.replace("_", "") for info in infos} == {call.lower() for call in service.calls}
+    expected = {name for call in infos for name in (call, f"{call}_invoker", f"_{call}_http_info")}
+    assert methods == {"new_builder", "call_api", "_call_api", *expected}
+    other = f"class {service.client}:\n    def _x_http_info(self): pass\n".encode()
+    assert trim_client(other, service) == other
+    files = slim(_installed(service.package), {})
+    assert files[path] == trimmed
+    assert path.replace("_client", "_async_client") not in files
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_a_plain_module_answers_as_the_real_one_does(path: str) -> None:
+    real = importlib.import_module(path[: -len(".py")].replace("/", "."))
+    files = slim({path: (_LIBRARIES / path).read_bytes()}, {})
+    module: Dict[str, Any] = {"__name__": "plain", "__file__": real.__file__}
+    exec(compile(files[path], path, "exec"), module)  # noqa: S102 - our own text
+    assert (module["where"](), module["contents"]()) == (real.where(), real.contents())
+    assert slim({path: b"def where(): pass\n"}, {}) == {path: b"def where(): pass\n"}
 
 
 @pytest.mark.parametrize("name", [*LEFT_OUT, *EMPTIED])

@@ -127,7 +127,8 @@ class Channel:
         keep_quiet(client_type)
         self._remaining_s = remaining_s
         self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
-        self.config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
+        # With a name of our own the SDK does not look for one: it asks the system, and writes an id into the home.
+        self.config = HttpConfig(timeout=(_CONNECT_S, _READ_S), user_agent="cce-scheduler")
         signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
         if credentials.security_token:  # an empty one would be sent as an empty signed header
             signer = signer.with_security_token(credentials.security_token)

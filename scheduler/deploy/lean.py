@@ -3,19 +3,24 @@
 Every run of the function is a cold start on a fraction of a core, and most of it would be the import of code that
 a run never executes: the SDK's package of the ECS service imports some 460 models to make three calls, that of CCE
 some 700. The files of the libraries are therefore changed as they enter the zip, and only there; a checkout and the
-command line use them as they are. Three changes, each of which fails loudly if what it left out is wanted after all:
+command line use them as they are. Each change fails loudly if what it left out is wanted after all:
 
     on demand   an ``__init__`` that only imports names becomes one that imports each at its first use,
                 and the models that no call of ours can reach stay out
     left out    a package that is imported but never executed becomes one whose names raise when they are called
     emptied     a module that only announces a feature which nothing here uses loses its code
+    trimmed     the client of a service keeps the calls that are made, of some two hundred
+    plain       a module that does much to be right for every installation does what is right for this one
+    postponed   an import or a regular expression waits for its first use, see ``postponed.py``
 
 A file that does not look as expected, in a release of the SDK to come, is shipped as it is: slower, never wrong.
 """
 
 import ast
 import re
-from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from scheduler.deploy.postponed import LATE_EXPRESSIONS, POSTPONED, compile_late, postpone_imports
 
 
 class Service(NamedTuple):
@@ -59,6 +64,7 @@ LEFT_OUT: Mapping[str, str] = {
     "pyasn1/codec/der": "the same",
     "pyasn1/type": "the same",
     "huaweicloudsdkcore/utils/xml_utils": "bodies in XML, for other services",
+    "idna": "names of hosts that are not ASCII",
     "charset_normalizer": "guessing the encoding of answers without one; requests goes without",
 }
 """Package or module -> what it is for, and so why no run executes it."""
@@ -66,6 +72,26 @@ LEFT_OUT: Mapping[str, str] = {
 EMPTIED: Mapping[str, str] = {
     "urllib3/http2/__init__.py": "HTTP/2 is switched on by a call that nothing here makes",
 }
+
+PLAIN: Mapping[str, Tuple[FrozenSet[str], str]] = {
+    "certifi/core.py": (
+        frozenset({"exit_cacert_ctx", "where", "contents"}),
+        '''"""Where the certificates are: beside this file, which lies in a directory; made for the function."""
+
+import os
+
+
+def where():
+    return os.path.join(os.path.dirname(__file__), "cacert.pem")
+
+
+def contents():
+    with open(where(), encoding="ascii") as stream:
+        return stream.read()
+''',
+    ),
+}
+"""File -> the functions that it defines, and what stands for it; certifi searches its file with ``importlib``."""
 
 _GONE = ("dns/", "gridfs/", "pymongo/", "defusedxml/", "pyasn1_modules/")
 """What only the packages above would import."""
@@ -124,7 +150,25 @@ def slim(files: Mapping[str, bytes], versions: Mapping[str, str]) -> Dict[str, b
     for path, why in EMPTIED.items():
         if path in kept:
             kept[path] = _EMPTIED_SOURCE.format(why=why).encode()
+    for path, (functions, source) in PLAIN.items():
+        if path in kept and functions == _functions(kept[path]):
+            kept[path] = source.encode()
+    _postpone(kept)
     return kept
+
+
+def _postpone(files: Dict[str, bytes]) -> None:
+    for path, names in POSTPONED.items():
+        if path in files:
+            files[path] = postpone_imports(files[path], names) or files[path]
+    for path in LATE_EXPRESSIONS:
+        if path in files:
+            files[path] = compile_late(files[path]) or files[path]
+
+
+def _functions(source: bytes) -> FrozenSet[str]:
+    """Return the names of a module's functions, those under a condition included."""
+    return frozenset(node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
 
 
 def _import_on_demand(files: Dict[str, bytes], service: Service) -> None:
@@ -140,6 +184,27 @@ def _import_on_demand(files: Dict[str, bytes], service: Service) -> None:
             files[path] = _ON_DEMAND_SOURCE.format(modules=kept).encode()
             for name in set(modules) - set(kept):
                 files.pop(_file_of(modules[name]), None)
+            client = _file_of(kept[service.client]) if service.client in kept else ""
+            if client in files:
+                files[client] = trim_client(files[client], service)
+
+
+def trim_client(source: bytes, service: Service) -> bytes:
+    """Return a client without the methods of other calls; one that lacks any call of ours is left as it is."""
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    clients = [node for node in classes if node.name == service.client]
+    methods = [node for client in clients for node in client.body if isinstance(node, ast.FunctionDef)]
+    calls = {re.sub("(?<!^)(?=[A-Z])", "_", call).lower() for call in service.calls}
+    if not calls <= {method.name for method in methods}:
+        return source
+    infos = (re.fullmatch("_(.+)_http_info", method.name) for method in methods)
+    others = {found[1] for found in infos if found} - calls
+    going = {name for call in others for name in (call, f"{call}_invoker", f"_{call}_http_info")}
+    lines = source.splitlines(keepends=True)
+    for method in reversed([method for method in methods if method.name in going]):
+        first = min([method.lineno, *(decorator.lineno for decorator in method.decorator_list)])
+        del lines[first - 1 : method.end_lineno]
+    return b"".join(lines)
 
 
 def reached_models(service: Service, models: Mapping[str, str], files: Mapping[str, bytes]) -> Optional[Set[str]]:

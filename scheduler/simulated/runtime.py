@@ -1,16 +1,18 @@
 """The platform's side of a function's process: what runs before, around and after the function's code.
 
 ``platform`` starts this file by its path, in any CPython or PyPy from 3.9, isolated and without ``site``. So it
-imports nothing of this package and little else: what it costs is counted as the function's.
+imports nothing of this package and little else, not even ``typing``: what it costs is counted as the function's.
 """
 
-import importlib.util
 import json
 import os
 import sys
 import time
-import traceback
-from typing import Any, Dict, List, Optional
+from importlib.machinery import ModuleSpec, SourceFileLoader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
 
 _MOST_ANSWER = 6 * 1024 * 1024
 
@@ -47,13 +49,13 @@ class Logger:
 class Context:
     """What a function is handed: only the methods that every build of the platform has, with their arguments."""
 
-    def __init__(self, facts: Dict[str, Any]) -> None:
+    def __init__(self, facts: "Dict[str, Any]") -> None:
         self._facts = facts
         self._logger = Logger(facts["log"])
 
-    def getUserData(self, key: str) -> Optional[str]:  # noqa: N802 - the platform's names, here and below
+    def getUserData(self, key: str) -> "Optional[str]":  # noqa: N802 - the platform's names, here and below
         """Return a setting of the function; some builds take no default."""
-        value: Optional[str] = self._facts["user_data"].get(key)
+        value: "Optional[str]" = self._facts["user_data"].get(key)
         return value
 
     def getSecurityAccessKey(self) -> str:  # noqa: N802
@@ -86,7 +88,7 @@ def main() -> None:
         sys.path.append(asked["bundled"])
     if os.access(root, os.W_OK):  # a superuser may write where the platform's user may not
         sys.dont_write_bytecode = True
-    answer: Dict[str, Any] = {}
+    answer: "Dict[str, Any]" = {}
     begun = loaded = time.process_time()
     try:
         call = _load(root, os.environ["RUNTIME_HANDLER"])
@@ -97,25 +99,27 @@ def main() -> None:
             raise ValueError(f"the result has {len(text)} bytes, more than {_MOST_ANSWER}")  # noqa: TRY301 - as theirs
         answer["result"] = text
     except BaseException as e:  # noqa: BLE001 - whatever the function does is its result
+        import traceback
+
         answer["error"] = [type(e).__name__, str(e), traceback.format_exc()]
     answer["load_cpu_s"] = loaded - begun
     answer["run_cpu_s"] = time.process_time() - loaded
     answer["modules"] = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
     answer["peak_memory"] = _peak_memory()
     with open(asked["answer"], "w", encoding="utf-8") as stream:  # noqa: PTH123 - pathlib is not free
-        json.dump(answer, stream)
+        stream.write(json.dumps(answer))  # `dump` would write it piece by piece, in Python
     sys.exit(1 if "error" in answer else 0)
 
 
-def _load(root: str, handler: str) -> Any:
+def _load(root: str, handler: str) -> "Any":
     """Return the function that ``index.handler`` names: the file is loaded by its path, outside of any package."""
     path, _, name = handler.rpartition(".")
     file = f"{root}/{path.replace('.', '/')}.py"
-    spec = importlib.util.spec_from_file_location(path.rpartition("/")[2], file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {file}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = SourceFileLoader(path.rpartition("/")[2], file)
+    module = type(sys)(loader.name)
+    module.__spec__ = ModuleSpec(loader.name, loader, origin=file)
+    module.__file__, module.__package__ = file, ""
+    loader.exec_module(module)
     return getattr(module, name)
 
 
@@ -123,7 +127,7 @@ def _peak_memory() -> int:
     """Return the most bytes that this process had; not what it had before it became this program."""
     try:
         with open("/proc/self/status", encoding="ascii") as stream:  # noqa: PTH123
-            lines: List[str] = [line for line in stream if line.startswith("VmHWM:")]
+            lines: "List[str]" = [line for line in stream if line.startswith("VmHWM:")]
         return int(lines[0].split()[1]) * 1024
     except (OSError, IndexError, ValueError):
         import resource
