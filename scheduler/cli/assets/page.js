@@ -1,0 +1,487 @@
+"use strict";
+(() => {
+  const STATES = ["running", "stopped", "unmanaged"];
+  const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const MINUTE = 60, HOUR = 3600, DAY = 86400;
+  const BAR = { top: 7, bottom: 23, middle: 15 };
+  const SVG = "http://www.w3.org/2000/svg";
+
+  const byId = (id) => document.getElementById(id);
+  const data = JSON.parse(byId("data").textContent);
+  const clusters = data.clusters.map(([name, zone, timeline]) => ({ name, zone, timeline: unpack(data.timelines[timeline]) }));
+  const root = document.documentElement;
+  const grid = byId("grid"), tip = byId("tip");
+  const groups = [...document.querySelectorAll(".zone")].map((node) => ({
+    node, zone: node.dataset.zone, rows: [...node.querySelectorAll("[data-cluster]")],
+  }));
+  const rows = groups.flatMap((group) => group.rows);
+  const chosen = { zone: "own", scale: "fit", view: "time", theme: "system" };
+  let perSecond = 0; // pixels
+  let cursor = null; // where the keyboard is: { row, at, cell }
+
+  /* Time. A zone is a list of [from when on, seconds ahead of UTC]. */
+
+  const UTC = [[-Infinity, 0]];
+  let readerOffsets = null;
+
+  function offsetsOf(zone) {
+    if (chosen.zone === "own") return data.zones[zone];
+    return chosen.zone === "utc" ? UTC : (readerOffsets ??= findReaderOffsets());
+  }
+
+  function zoneShown(zone) {
+    if (chosen.zone === "own") return zone;
+    return chosen.zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }
+
+  /** Look every six days, and where the offset differs search for the second of the change. */
+  function findReaderOffsets() {
+    const ahead = (at) => -new Date(at * 1000).getTimezoneOffset() * MINUTE;
+    const known = Object.values(data.zones).flat().map(([at]) => at).concat(data.start - DAY, data.end + DAY);
+    const [first, last] = [Math.min(...known), Math.max(...known)];
+    const found = [[first, ahead(first)]];
+    for (let low = first; low < last; low += 6 * DAY) {
+      let [before, after] = [low, low + 6 * DAY];
+      if (ahead(before) === ahead(after)) continue;
+      while (after - before > 1) {
+        const middle = Math.floor((before + after) / 2);
+        if (ahead(middle) === ahead(low)) before = middle; else after = middle;
+      }
+      found.push([after, ahead(after)]);
+    }
+    return found;
+  }
+
+  function offsetAt(offsets, at) {
+    let found = offsets[0][1];
+    for (const [start, ahead] of offsets) if (start <= at) found = ahead;
+    return found;
+  }
+
+  /** The first instant at which the clocks show a local time or a later one. */
+  function firstAt(offsets, local) {
+    for (let i = 0; i < offsets.length; i++) {
+      const at = Math.max(i ? offsets[i][0] : -Infinity, local - offsets[i][1]);
+      if (i + 1 === offsets.length || at < offsets[i + 1][0]) return at;
+    }
+    return data.end;
+  }
+
+  /** The instants in the page at which local dates begin, each with its local midnight; the first is the page's start. */
+  function daysOf(offsets) {
+    const found = [];
+    let local = Math.floor((data.start + offsetAt(offsets, data.start)) / DAY) * DAY;
+    for (let at = data.start; at < data.end; local += DAY, at = firstAt(offsets, local)) {
+      found.push({ at, local, end: firstAt(offsets, local + DAY), length: firstAt(offsets, local + DAY) - firstAt(offsets, local) });
+    }
+    return found;
+  }
+
+  /** The instants in the page at which clocks show a multiple of some hours; a repeated time is there twice. */
+  function hoursOf(offsets, step) {
+    const found = [];
+    offsets.forEach(([start, ahead], i) => {
+      const begin = Math.max(start, data.start), end = Math.min(i + 1 < offsets.length ? offsets[i + 1][0] : Infinity, data.end);
+      for (let local = Math.ceil((begin + ahead) / step) * step; local - ahead < end; local += step) found.push({ at: local - ahead, local });
+    });
+    return found;
+  }
+
+  const two = (number) => String(number).padStart(2, "0");
+
+  function dayText(local) {
+    const day = new Date(local * 1000);
+    return `${WEEKDAYS[day.getUTCDay()]} ${day.getUTCDate()} ${MONTHS[day.getUTCMonth()]} ${day.getUTCFullYear()}`;
+  }
+
+  function clockText(local) {
+    const time = new Date(local * 1000);
+    return `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}${local % MINUTE ? `:${two(time.getUTCSeconds())}` : ""}`;
+  }
+
+  function momentText(at, offsets) {
+    const ahead = offsetAt(offsets, at), minutes = Math.abs(ahead) / MINUTE;
+    const offset = `${ahead < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(Math.floor(minutes % 60))}`;
+    return `${dayText(at + ahead)} ${clockText(at + ahead)} ${offset}`;
+  }
+
+  function durationText(seconds) {
+    const hours = Math.floor(seconds / HOUR), minutes = Math.round((seconds % HOUR) / MINUTE);
+    return [hours && `${hours.toLocaleString("en")} h`, minutes && `${minutes} min`].filter(Boolean).join(" ") || "under a minute";
+  }
+
+  /* Data */
+
+  function unpack(timeline) {
+    const pieces = [];
+    for (let i = 0; i < timeline.pieces.length; i += 4) {
+      const [start, state, reason, rule] = timeline.pieces.slice(i, i + 4);
+      const end = timeline.pieces[i + 4] ?? data.end;
+      pieces.push({ start, end, state, reason: data.texts[reason], rule: data.texts[rule], since: timeline.since, until: timeline.until });
+    }
+    for (let i = 1; i < pieces.length; i++) pieces[i].since = pieces[i].state === pieces[i - 1].state ? pieces[i - 1].since : pieces[i].start;
+    for (let i = pieces.length - 2; i >= 0; i--) pieces[i].until = pieces[i].state === pieces[i + 1].state ? pieces[i + 1].until : pieces[i].end;
+    return { pieces, excluded: timeline.excluded.map(([start, end, label]) => ({ start, end, label: data.texts[label] })) };
+  }
+
+  const clusterOf = (row) => clusters[row.dataset.cluster];
+  const isOverride = (piece) => piece.rule.startsWith("override");
+
+  function pieceAt(pieces, at) {
+    let low = 0, high = pieces.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (pieces[middle].start <= at) low = middle; else high = middle - 1;
+    }
+    return low;
+  }
+
+  function describe(cluster, piece) {
+    const offsets = offsetsOf(cluster.zone);
+    const edge = (at) => (at === null ? "no change within ten years" : momentText(at, offsets));
+    const facts = [["Since", edge(piece.since)], ["Until", edge(piece.until)]];
+    if (piece.since !== null && piece.until !== null) facts.push(["Lasts", durationText(piece.until - piece.since)]);
+    facts.push(["Reason", piece.reason], ["Rule", piece.rule]);
+    const begins = piece.start > data.start && piece.start !== piece.since, ends = piece.end < data.end && piece.end !== piece.until;
+    if (begins || ends) {
+      facts.push(["For this reason", [begins && `from ${momentText(piece.start, offsets)}`, ends && `until ${momentText(piece.end, offsets)}`].filter(Boolean).join(" ")]);
+    }
+    const dates = cluster.timeline.excluded.filter((e) => e.start < piece.end && e.end > piece.start).map((e) => e.label);
+    if (dates.length) facts.push([dates.length === 1 ? "Excluded date" : "Excluded dates", dates.slice(0, 3).join(", ") + (dates.length > 3 ? `, ${dates.length - 3} more` : "")]);
+    facts.push(["Times in", zoneShown(cluster.zone)]);
+    return facts;
+  }
+
+  /* Drawing */
+
+  function make(name, className, text) {
+    const node = document.createElement(name);
+    if (className) node.className = className;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  function shape(className, d) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("class", className);
+    path.setAttribute("d", d);
+    return path;
+  }
+
+  const x = (at) => Math.round((at - data.start) * perSecond * 10) / 10;
+  const box = (start, end, top, bottom) => `M${start} ${top}H${Math.max(end, start + 1)}V${bottom}H${start}Z`;
+  const isShown = (at) => at !== null && at >= data.start && at < data.end;
+  const isWeekend = (local) => [0, 6].includes(new Date(local * 1000).getUTCDay());
+
+  function drawRow(row) {
+    const { pieces, excluded } = clusterOf(row).timeline;
+    const d = { excluded: "", running: "", stopped: "", unmanaged: "", override: "" };
+    for (const date of excluded) d.excluded += box(x(Math.max(date.start, data.start)), x(Math.min(date.end, data.end)), 0, 30);
+    for (const piece of pieces) {
+      const [start, end] = [x(piece.start), x(piece.end)];
+      if (piece.state === 0) d.running += box(start, end, BAR.top, BAR.bottom);
+      else if (piece.state === 1) d.stopped += box(start, end, BAR.middle - 1, BAR.middle + 1);
+      else d.unmanaged += box(start + 0.5, end - 0.5, BAR.top + 0.5, BAR.bottom - 0.5);
+      if (isOverride(piece)) d.override += `M${start + 1} 25V29H${Math.max(end - 1, start + 2)}V25`;
+    }
+    row.querySelector("svg").replaceChildren(...Object.entries(d).filter(([, path]) => path).map(([kind, path]) => shape(kind, path)));
+  }
+
+  function label(className, at, text) {
+    const node = make("span", className, text);
+    node.style.left = `${x(at)}px`;
+    return node;
+  }
+
+  function marker(className, d, at) {
+    const node = document.createElementNS(SVG, "svg");
+    node.append(shape(className, d));
+    node.style.left = `${x(at)}px`;
+    return node;
+  }
+
+  /** Label days and hours as densely as there is room: weeks and initials, weeks and days, or days and hours. */
+  function ticksOf(offsets, days) {
+    const width = DAY * perSecond;
+    const isTurn = (day) => day.length !== DAY;
+    const hoursText = (day) => (isTurn(day) ? `, ${day.length / HOUR} h` : "");
+    if (width >= 150) {
+      const step = [1, 2, 3, 6].find((hours) => hours * HOUR * perSecond >= 44) * HOUR;
+      return [
+        ...days.map((day) => label(`major${isTurn(day) ? " turn" : ""}`, day.at, dayText(day.local) + hoursText(day))),
+        ...hoursOf(offsets, step).map((hour) => label("minor", hour.at, clockText(hour.local))),
+      ];
+    }
+    const mondays = days.filter((day, i) => new Date(day.local * 1000).getUTCDay() === 1 || (i === 0 && new Date(days[Math.min(3, days.length - 1)].local * 1000).getUTCDay() > 3));
+    const everyOther = width * 7 < 84 ? Math.ceil(84 / (width * 7)) : 1;
+    const weeks = mondays.filter((_, i) => i % everyOther === 0).map((day) => label("major", day.at, dayText(day.local).slice(4)));
+    if (width < 13) return weeks;
+    const long = width >= 58;
+    return weeks.concat(days.map((day) => {
+      const turn = isTurn(day) ? " turn" : "";
+      const date = new Date(day.local * 1000), weekday = WEEKDAYS[date.getUTCDay()];
+      if (long) return label(`minor${turn}`, day.at, `${weekday} ${turn && width < 90 ? "" : date.getUTCDate()}${hoursText(day)}`.replace(" ,", ","));
+      return label(`minor middle${turn}`, (day.at + Math.min(day.end, data.end)) / 2, weekday[0]);
+    }));
+  }
+
+  function drawGroup(group) {
+    const offsets = offsetsOf(group.zone), days = daysOf(offsets);
+    const own = data.zones[group.zone];
+    const changes = own.slice(1).map(([at]) => at).filter(isShown);
+    const now = Date.now() / 1000;
+    const markers = changes.map((at) => marker("diamond", "M5 0l4 4-4 4-4-4z", at));
+    const lines = [
+      shape("weekend", days.filter((day) => isWeekend(day.local)).map((day) => box(x(day.at), x(Math.min(day.end, data.end)), 0, 9999)).join("")),
+      shape("days", days.map((day) => `M${Math.round(x(day.at)) + 0.5} 0V9999`).join("")),
+      shape("change", changes.map((at) => `M${x(at)} 0V9999`).join("")),
+    ];
+    if (isShown(data.plan) && Math.abs(data.plan - now) >= HOUR) {
+      lines.push(shape("planned", `M${x(data.plan)} 0V9999`));
+      markers.push(marker("flag planned", "M0 2H10V8H0Z", data.plan));
+    }
+    if (isShown(now)) {
+      lines.push(shape("now", `M${x(now)} 0V9999`));
+      markers.push(marker("flag now", "M0 2H10L5 8Z", now));
+    }
+    group.node.querySelector(".backdrop svg").replaceChildren(...lines);
+    group.node.querySelector(".ticks").replaceChildren(...ticksOf(offsets, days), ...markers);
+    group.node.querySelector(".shown").textContent = chosen.zone === "own" ? "own time" : `in ${zoneShown(group.zone)}`;
+  }
+
+  /** Set how wide a second is, and draw everything; what is at the left edge stays there. */
+  function layout(printed) {
+    hideTip();
+    const kept = perSecond ? window.scrollX / perSecond : 0;
+    const view = printed ?? root.clientWidth;
+    root.style.setProperty("--view", `${view}px`);
+    const style = getComputedStyle(grid), narrow = window.matchMedia("(max-width: 720px)").matches && !printed;
+    const edges = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const room = view - edges - (narrow ? 0 : grid.querySelector(".label").offsetWidth);
+    const all = data.end - data.start;
+    const wished = chosen.scale === "fit" || printed ? all : Math.min(all, chosen.scale * DAY);
+    perSecond = Math.floor(room) / wished;
+    root.style.setProperty("--track", `${Math.round(all * perSecond)}px`);
+    groups.forEach(drawGroup);
+    rows.forEach(drawRow);
+    if (cursor) moveTo(cursor.row, cursor.at, false);
+    window.scrollTo(kept * perSecond, window.scrollY);
+  }
+
+  /* Details */
+
+  function showTip(cluster, piece, left, top) {
+    const sample = document.createElementNS(SVG, "svg");
+    sample.setAttribute("width", "20");
+    sample.setAttribute("height", "20");
+    sample.setAttribute("aria-hidden", "true");
+    sample.append(shape(STATES[piece.state], piece.state === 1 ? box(0, 20, 9, 11) : box(0.5, 19.5, 2.5, 17.5)));
+    const title = make("h3");
+    title.append(sample, `${cluster.name}: ${STATES[piece.state]}`);
+    const list = make("dl");
+    for (const [term, text] of describe(cluster, piece)) list.append(make("dt", "", term), make("dd", "", text));
+    tip.replaceChildren(title, list);
+    tip.hidden = false;
+    const { width, height } = tip.getBoundingClientRect();
+    const below = top + 20 + height < window.innerHeight;
+    tip.style.left = `${Math.max(8, Math.min(left + 14, root.clientWidth - width - 8))}px`;
+    tip.style.top = `${Math.max(8, below ? top + 20 : top - height - 14)}px`;
+  }
+
+  const under = make("div", "under");
+
+  function hideTip() {
+    tip.hidden = true;
+    under.remove();
+  }
+
+  function place(node, piece) {
+    node.style.left = `${x(piece.start)}px`;
+    node.style.width = `${Math.max(3, x(piece.end) - x(piece.start))}px`;
+  }
+
+  /** What the pointer is over, null if that is not a row's time. */
+  function pointedAt(event) {
+    const track = event.target.closest?.(".track"), row = track?.closest("[data-cluster]");
+    if (!row) return null;
+    const at = data.start + (event.clientX - track.getBoundingClientRect().left) / perSecond;
+    const { pieces } = clusterOf(row).timeline;
+    return { row, track, at, piece: pieces[pieceAt(pieces, at)] };
+  }
+
+  grid.addEventListener("pointermove", (event) => {
+    const found = event.pointerType === "touch" ? null : pointedAt(event);
+    if (!found) return;
+    if (under.parentNode !== found.track) found.track.append(under);
+    place(under, found.piece);
+    showTip(clusterOf(found.row), found.piece, event.clientX, event.clientY);
+  });
+  grid.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hideTip());
+  grid.addEventListener("click", (event) => {
+    const found = pointedAt(event);
+    if (found) moveTo(found.row, found.at, true);
+  });
+  window.addEventListener("scroll", () => tip.hidden || document.activeElement === cursor?.cell || hideTip(), { passive: true });
+
+  /* The keyboard: one stop for Tab; the arrow keys move a cell, made anew each time so that it is read out. */
+
+  function moveTo(row, at, isFocused) {
+    const cluster = clusterOf(row), { pieces } = cluster.timeline;
+    const piece = pieces[pieceAt(pieces, at)];
+    const cell = make("div", "cell");
+    cell.tabIndex = 0;
+    cell.setAttribute("role", "gridcell");
+    cell.setAttribute("aria-label", `${cluster.name}: ${STATES[piece.state]}. ${describe(cluster, piece).map(([term, text]) => `${term}: ${text}`).join(". ")}`);
+    place(cell, piece);
+    const hadFocus = cursor && document.activeElement === cursor.cell;
+    const old = cursor?.cell;
+    cursor = { row, at, cell };
+    row.querySelector(".track").append(cell);
+    if (isFocused || hadFocus) cell.focus({ preventScroll: true });
+    old?.remove();
+    if (isFocused) {
+      cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+      showTipOfCell();
+    }
+  }
+
+  function showTipOfCell() {
+    const { row, at, cell } = cursor, { pieces } = clusterOf(row).timeline;
+    const area = cell.getBoundingClientRect();
+    const left = Math.max(area.left, 0) + Math.min(area.width, root.clientWidth - Math.max(area.left, 0)) / 2;
+    under.remove();
+    showTip(clusterOf(row), pieces[pieceAt(pieces, at)], left - 14, area.bottom - 12);
+  }
+
+  grid.addEventListener("focusin", (event) => event.target === cursor?.cell && showTipOfCell());
+  grid.addEventListener("focusout", hideTip);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
+  grid.addEventListener("keydown", (event) => {
+    if (event.target !== cursor?.cell || event.altKey || event.metaKey) return;
+    const shown = rows.filter((row) => !row.hidden), { pieces } = clusterOf(cursor.row).timeline;
+    const number = pieceAt(pieces, cursor.at), line = shown.indexOf(cursor.row);
+    const toPiece = (to) => [cursor.row, pieces[Math.max(0, Math.min(pieces.length - 1, to))].start];
+    const toLine = (to) => [shown[Math.max(0, Math.min(shown.length - 1, to))], cursor.at];
+    const moves = {
+      ArrowLeft: () => toPiece(number - 1), ArrowRight: () => toPiece(number + 1),
+      ArrowUp: () => toLine(line - 1), ArrowDown: () => toLine(line + 1),
+      PageUp: () => toLine(line - 10), PageDown: () => toLine(line + 10),
+      Home: () => (event.ctrlKey ? toLine(0) : toPiece(0)), End: () => (event.ctrlKey ? toLine(shown.length) : toPiece(pieces.length)),
+      n: () => [cursor.row, Date.now() / 1000],
+    };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    moveTo(...move(), true);
+  });
+
+  /* Tables: the same times as text, made when they are opened. */
+
+  function fillTable(details) {
+    const cluster = clusters[details.dataset.cluster], offsets = offsetsOf(cluster.zone);
+    const table = make("table"), head = table.createTHead().insertRow(), body = table.createTBody();
+    for (const text of ["From", "Until", "State", "Reason", "Rule"]) {
+      const cell = make("th", "", text);
+      cell.scope = "col";
+      head.append(cell);
+    }
+    for (const piece of cluster.timeline.pieces) {
+      const line = body.insertRow();
+      for (const at of [piece.start, piece.end]) line.append(make("td", "when", momentText(at, offsets)));
+      for (const text of [STATES[piece.state], piece.reason, piece.rule]) line.append(make("td", "", text));
+    }
+    details.querySelector("table")?.remove();
+    details.append(table);
+  }
+
+  function fillTables() {
+    const tables = byId("tables");
+    if (!tables.childElementCount) {
+      for (const row of rows) {
+        const details = make("details"), summary = make("summary"), cluster = clusterOf(row);
+        details.dataset.cluster = row.dataset.cluster;
+        details.dataset.name = cluster.name;
+        const figures = ["on", "off"].map((name) => `${row.querySelector(`.${name}`).textContent} h ${name}`);
+        summary.append(make("b", "", cluster.name), `${figures.join(", ")}, ${row.querySelector(".saved").textContent} saved; ${cluster.zone}`);
+        details.append(summary);
+        details.addEventListener("toggle", () => details.open && fillTable(details));
+        tables.append(details);
+      }
+      filter();
+    }
+    tables.querySelectorAll("details[open]").forEach(fillTable);
+  }
+
+  /* Choices */
+
+  function filter() {
+    const wanted = byId("filter").value.trim().toLowerCase();
+    const fits = (name) => name.toLowerCase().includes(wanted);
+    for (const row of rows) row.hidden = !fits(clusterOf(row).name);
+    for (const group of groups) group.node.hidden = group.rows.every((row) => row.hidden);
+    for (const details of document.querySelectorAll("details[data-name]")) details.hidden = !fits(details.dataset.name);
+    const shown = rows.filter((row) => !row.hidden);
+    if (shown.length && (!cursor || cursor.row.hidden)) moveTo(shown[0], cursor?.at ?? Date.now() / 1000, false);
+    say(shown.length);
+  }
+
+  function say(number) {
+    const zone = chosen.zone === "own" ? "each cluster's own zone" : zoneShown("");
+    const text = `${number === rows.length ? "" : `${number} of `}${rows.length} cluster${rows.length === 1 ? "" : "s"}, times in ${zone}.`;
+    byId("status").textContent = text;
+  }
+
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+  function paint() {
+    root.dataset.theme = chosen.theme === "system" ? (prefersDark.matches ? "dark" : "light") : chosen.theme;
+  }
+  prefersDark.addEventListener("change", paint);
+
+  const form = byId("controls");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  byId("filter").addEventListener("input", filter);
+  const effects = {
+    zone: () => { layout(); fillTablesIfShown(); say(rows.filter((row) => !row.hidden).length); },
+    scale: () => layout(),
+    view: () => {
+      grid.hidden = chosen.view !== "time";
+      byId("tables").hidden = chosen.view === "time";
+      fillTablesIfShown();
+      if (!grid.hidden) layout();
+    },
+    theme: paint,
+  };
+  function fillTablesIfShown() {
+    if (chosen.view === "table") fillTables();
+  }
+  form.addEventListener("change", ({ target }) => {
+    if (!(target.name in chosen)) return;
+    chosen[target.name] = target.value;
+    effects[target.name]();
+  });
+
+  window.addEventListener("beforeprint", () => {
+    root.dataset.theme = "light";
+    layout(1040);
+  });
+  window.addEventListener("afterprint", () => {
+    paint();
+    layout();
+  });
+  let width = root.clientWidth;
+  window.addEventListener("resize", () => {
+    if (width === root.clientWidth) return;
+    width = root.clientWidth;
+    if (!grid.hidden) layout();
+  });
+  setInterval(() => document.hidden || grid.hidden || groups.forEach(drawGroup), MINUTE * 1000);
+
+  paint();
+  root.classList.toggle("has-money", Boolean(document.querySelector(".money")));
+  const days = (data.end - data.start) / DAY;
+  chosen.scale = root.clientWidth / days >= 14 ? "fit" : "7";
+  form.querySelector(`[name="scale"][value="${chosen.scale}"]`).checked = true;
+  layout();
+  filter();
+})();
