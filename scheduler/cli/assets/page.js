@@ -206,23 +206,28 @@
     const width = DAY * perSecond;
     const isTurn = (day) => day.length !== DAY;
     const hoursText = (day) => (isTurn(day) ? `, ${day.length / HOUR} h` : "");
+    const room = (day) => (Math.min(day.end, data.end) - day.at) * perSecond;
+    const dayClass = (name, day) => (isTurn(day) ? `${name} turn` : name);
     if (width >= 150) {
       const step = [1, 2, 3, 6].find((hours) => hours * HOUR * perSecond >= 44) * HOUR;
       return [
-        ...days.map((day) => label(`major${isTurn(day) ? " turn" : ""}`, day.at, dayText(day.local) + hoursText(day))),
-        ...hoursOf(offsets, step).map((hour) => label("minor", hour.at, clockText(hour.local))),
+        ...days.filter((day) => room(day) > 110).map((day) => label(dayClass("major", day), day.at, dayText(day.local) + hoursText(day))),
+        ...hoursOf(offsets, step).filter(({ at }) => x(data.end) - x(at) > 38).map((hour) => label("minor", hour.at, clockText(hour.local))),
       ];
     }
-    const mondays = days.filter((day, i) => new Date(day.local * 1000).getUTCDay() === 1 || (i === 0 && new Date(days[Math.min(3, days.length - 1)].local * 1000).getUTCDay() > 3));
-    const everyOther = width * 7 < 84 ? Math.ceil(84 / (width * 7)) : 1;
-    const weeks = mondays.filter((_, i) => i % everyOther === 0).map((day) => label("major", day.at, dayText(day.local).slice(4)));
+    const weeks = [];
+    let free = x(data.end) - 84;
+    for (const day of days.filter((day, i) => i === 0 || new Date(day.local * 1000).getUTCDay() === 1).reverse()) {
+      if (x(day.at) > free) continue;
+      weeks.push(label("major", day.at, dayText(day.local).slice(4)));
+      free = x(day.at) - 84;
+    }
     if (width < 13) return weeks;
-    const long = width >= 58;
-    return weeks.concat(days.map((day) => {
-      const turn = isTurn(day) ? " turn" : "";
+    const isLong = width >= 58;
+    return weeks.concat(days.filter((day) => room(day) > (isLong ? 50 : 11)).map((day) => {
       const date = new Date(day.local * 1000), weekday = WEEKDAYS[date.getUTCDay()];
-      if (long) return label(`minor${turn}`, day.at, `${weekday} ${turn && width < 90 ? "" : date.getUTCDate()}${hoursText(day)}`.replace(" ,", ","));
-      return label(`minor middle${turn}`, (day.at + Math.min(day.end, data.end)) / 2, weekday[0]);
+      if (!isLong) return label(dayClass("minor middle", day), (day.at + Math.min(day.end, data.end)) / 2, weekday[0]);
+      return label(dayClass("minor", day), day.at, isTurn(day) && width < 90 ? weekday + hoursText(day) : `${weekday} ${date.getUTCDate()}${hoursText(day)}`);
     }));
   }
 
@@ -388,7 +393,10 @@
     }
     for (const piece of cluster.timeline.pieces) {
       const line = body.insertRow();
-      for (const at of [piece.start, piece.end]) line.append(make("td", "when", momentText(at, offsets)));
+      const isEarlier = piece.start === data.start && piece.since !== data.start;
+      const isLater = piece.end === data.end && piece.until !== data.end;
+      line.append(make("td", "when", `${isEarlier ? "before " : ""}${momentText(piece.start, offsets)}`));
+      line.append(make("td", "when", `${isLater ? "after " : ""}${momentText(piece.end, offsets)}`));
       for (const text of [STATES[piece.state], piece.reason, piece.rule]) line.append(make("td", "", text));
     }
     details.querySelector("table")?.remove();
@@ -484,4 +492,6 @@
   form.querySelector(`[name="scale"][value="${chosen.scale}"]`).checked = true;
   layout();
   filter();
+  const now = Date.now() / 1000;
+  if (isShown(now)) window.scrollTo(Math.max(0, x(now) - root.clientWidth / 4), 0);
 })();
