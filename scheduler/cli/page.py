@@ -127,10 +127,10 @@ def render_page(
 
 def make_timeline(cluster: Cluster, span: Span) -> Timeline:
     """Return the pieces that touch a span, the first one beginning with it, and the excluded dates in it."""
-    cuts = sorted({span.start, *(at for at in _cuts(cluster, span) if span.start < at < span.end)})
+    zone = ZoneInfo(cluster.timing.timezone)
+    cuts = sorted({span.start, *(at for at in _cuts(cluster, span._replace(zone=zone)) if span.start < at < span.end)})
     asked = [desired_state(cluster, at) for at in cuts]
     pieces: List[Piece] = []
-    zone = ZoneInfo(cluster.timing.timezone)
     for at, desired in zip(cuts, asked):
         piece = Piece(at, desired.state, _cause(desired, zone, at), _rule_text(desired.rule))
         if not pieces or pieces[-1][1:] != piece[1:]:
@@ -149,27 +149,31 @@ def total(timeline: Timeline, span: Span) -> Totals:
 
 
 def _cuts(cluster: Cluster, span: Span) -> Iterator[datetime]:
-    """Yield every instant in a span at which state, reason or rule can change."""
+    """Yield every instant at which state, reason or rule can change, and some more; the span has the cluster's zone."""
     if not cluster.enabled:
         return
     timing = cluster.timing
     yield from _transitions(cluster, span)
     for override in timing.overrides:
         yield from (override.start, override.end)
-    zone = ZoneInfo(timing.timezone)
     days = _days(timing, span)
-    yield from date_flips(zone, days)
     if timing.is_one_sided or len(timing.windows) > 1 or days or timing.overrides:
         for window in timing.windows:
-            yield from _window_cuts(window, timing.timezone, span)
+            yield from _window_cuts(window, span)
+    for day in days:  # one by one: neighbours differ in their names
+        flips = date_flips(span.zone, frozenset((day,)))
+        yield from flips
+        for window in timing.windows:
+            if window.start and flips:  # a start that does not happen may be the cause from then on
+                yield from _window_cuts(Window(window.start, None), Span(flips[0], flips[-1], span.zone))
 
 
 @lru_cache(maxsize=1024)
-def _window_cuts(window: Window, zone: str, span: Span) -> Sequence[datetime]:
+def _window_cuts(window: Window, span: Span) -> Sequence[datetime]:
     """Return when a window alone begins and ends: there its rule takes over from another, or would have."""
     # One-sided windows are asked for their events, each of which insists for a second.
     is_one_sided = window.start is None or window.stop is None
-    timing = Timing(timezone=zone, windows=(window,), enforce_s=1 if is_one_sided else None)
+    timing = Timing(timezone=span.zone.key, windows=(window,), enforce_s=1 if is_one_sided else None)
     return list(_transitions(Cluster("", ClusterId(""), timing), span))
 
 
