@@ -134,9 +134,7 @@ class TestPieces:
 
     def test_of_windows_that_overlap_each_has_its_own_piece(self) -> None:
         windows = (Window("0 8 * * *", "0 12 * * *"), Window("0 10 * * *", "0 18 * * *"))
-        timeline = make_timeline(
-            cluster(Timing(timezone="UTC", windows=windows)), span("UTC", date(2026, 11, 24), 1)
-        )
+        timeline = make_timeline(cluster(Timing(timezone="UTC", windows=windows)), span("UTC", date(2026, 11, 24), 1))
         assert [(start, rule) for start, _, _, rule in shown(timeline, "UTC")][1:3] == [
             ("Tue 08:00", "window 1"),
             ("Tue 12:00", "window 2"),
@@ -150,7 +148,7 @@ class TestPieces:
 
     def test_every_instant_has_the_state_and_the_rule_that_a_run_would_find(self) -> None:
         """A piece has the reason too, but what it says of a distant moment depends on from where it is seen."""
-        rng = Random(7)
+        rng = Random(7)  # noqa: S311
         for _ in range(40):
             spec = random_spec(rng)
             asked, instants = to_cluster(spec), sorted(interesting_instants(rng, spec, 12))
@@ -214,7 +212,7 @@ class TestText:
         tame = page_of(cluster(timing._replace(overrides=(), excluded_dates={})))
         hostile = page_of(cluster(timing, HOSTILE), money={HOSTILE: HOSTILE})
         assert len(hostile.scripts) == len(tame.scripts) == 2
-        assert {tag for tag in hostile.tags} == {tag for tag in tame.tags}
+        assert set(hostile.tags) == set(tame.tags)
         assert hostile.data["clusters"][0][0] == PRINTED
         assert f'override "{PRINTED}"' in hostile.data["texts"]
         assert f"2026-11-24 ({PRINTED})" in hostile.data["texts"]
@@ -273,7 +271,9 @@ class TestCommands:
         ended = run("calendar", "--from", "2026-11-23", "--days", "3", "--json", "--html", str(file))
         assert (ended.code, ended.stdout, ended.stderr) == (0, plain.stdout, f"{file} written\n")
         data = Reader(file.read_text(encoding="utf-8")).data
-        assert [name for name, *_ in data["clusters"]] == [c.name for c in load_config(GOLDEN / "schedules.yaml").clusters]
+        assert [name for name, *_ in data["clusters"]] == [
+            c.name for c in load_config(GOLDEN / "schedules.yaml").clusters
+        ]
         assert data["end"] - data["start"] == 3 * 86400
 
     def test_plan_writes_what_each_server_would_get_and_why(self, tmp_path: Path) -> None:

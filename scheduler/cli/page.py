@@ -311,6 +311,8 @@ def _printable(value: Any) -> Any:
 def _policy(style: str, script: str) -> str:
     """Return a content security policy: this style and this script, and nothing from anywhere."""
     hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
-    return "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'".format(
-        *hashes
+    return (
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'".format(
+            *hashes
+        )
     )
