@@ -28,6 +28,7 @@ breaks: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/page.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
