@@ -9,7 +9,8 @@
 
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
-  const clusters = data.clusters.map(([name, zone, timeline]) => ({ name, zone, timeline: unpack(data.timelines[timeline]) }));
+  const timelines = data.timelines.map(unpack);
+  const clusters = data.clusters.map(([name, zone, number]) => ({ name, zone, timeline: timelines[number] }));
   const root = document.documentElement;
   const grid = byId("grid"), tip = byId("tip");
   const groups = [...document.querySelectorAll(".zone")].map((node) => ({
@@ -17,7 +18,7 @@
   }));
   const rows = groups.flatMap((group) => group.rows);
   const chosen = { zone: "own", scale: "fit", view: "time", theme: "system" };
-  let perSecond = 0; // pixels
+  let perSecond = 0; // in pixels
   let cursor = null; // where the keyboard is: { row, at, cell }
 
   /* Time. A zone is a list of [from when on, seconds ahead of UTC]. */
@@ -68,12 +69,13 @@
     return data.end;
   }
 
-  /** The instants in the page at which local dates begin, each with its local midnight; the first is the page's start. */
+  /** The local dates of the page: from and until when, and how long each is; the first begins with the page. */
   function daysOf(offsets) {
     const found = [];
     let local = Math.floor((data.start + offsetAt(offsets, data.start)) / DAY) * DAY;
     for (let at = data.start; at < data.end; local += DAY, at = firstAt(offsets, local)) {
-      found.push({ at, local, end: firstAt(offsets, local + DAY), length: firstAt(offsets, local + DAY) - firstAt(offsets, local) });
+      const end = firstAt(offsets, local + DAY);
+      found.push({ at, local, end, length: end - firstAt(offsets, local) });
     }
     return found;
   }
@@ -82,8 +84,10 @@
   function hoursOf(offsets, step) {
     const found = [];
     offsets.forEach(([start, ahead], i) => {
-      const begin = Math.max(start, data.start), end = Math.min(i + 1 < offsets.length ? offsets[i + 1][0] : Infinity, data.end);
-      for (let local = Math.ceil((begin + ahead) / step) * step; local - ahead < end; local += step) found.push({ at: local - ahead, local });
+      const begin = Math.max(start, data.start), end = Math.min(offsets[i + 1]?.[0] ?? Infinity, data.end);
+      for (let local = Math.ceil((begin + ahead) / step) * step; local - ahead < end; local += step) {
+        found.push({ at: local - ahead, local });
+      }
     });
     return found;
   }
@@ -96,8 +100,8 @@
   }
 
   function clockText(local) {
-    const time = new Date(local * 1000);
-    return `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}${local % MINUTE ? `:${two(time.getUTCSeconds())}` : ""}`;
+    const time = new Date(local * 1000), seconds = local % MINUTE ? `:${two(time.getUTCSeconds())}` : "";
+    return `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}${seconds}`;
   }
 
   function momentText(at, offsets) {
@@ -108,25 +112,33 @@
 
   function durationText(seconds) {
     const hours = Math.floor(seconds / HOUR), minutes = Math.round((seconds % HOUR) / MINUTE);
-    return [hours && `${hours.toLocaleString("en")} h`, minutes && `${minutes} min`].filter(Boolean).join(" ") || "under a minute";
+    const parts = [hours && `${hours.toLocaleString("en")} h`, minutes && `${minutes} min`];
+    return parts.filter(Boolean).join(" ") || "under a minute";
   }
 
   /* Data */
 
-  function unpack(timeline) {
+  /** Give each piece its end, and the transitions around it: the neighbouring pieces may be of the same state. */
+  function unpack({ since, until, pieces: packed, excluded }) {
     const pieces = [];
-    for (let i = 0; i < timeline.pieces.length; i += 4) {
-      const [start, state, reason, rule] = timeline.pieces.slice(i, i + 4);
-      const end = timeline.pieces[i + 4] ?? data.end;
-      pieces.push({ start, end, state, reason: data.texts[reason], rule: data.texts[rule], since: timeline.since, until: timeline.until });
+    for (let i = 0; i < packed.length; i += 4) {
+      const [start, state, reason, rule] = packed.slice(i, i + 4);
+      const end = packed[i + 4] ?? data.end;
+      pieces.push({ start, end, state, reason: data.texts[reason], rule: data.texts[rule], since, until });
     }
-    for (let i = 1; i < pieces.length; i++) pieces[i].since = pieces[i].state === pieces[i - 1].state ? pieces[i - 1].since : pieces[i].start;
-    for (let i = pieces.length - 2; i >= 0; i--) pieces[i].until = pieces[i].state === pieces[i + 1].state ? pieces[i + 1].until : pieces[i].end;
-    return { pieces, excluded: timeline.excluded.map(([start, end, label]) => ({ start, end, label: data.texts[label] })) };
+    for (let i = 1; i < pieces.length; i++) {
+      const before = pieces[i - 1];
+      pieces[i].since = pieces[i].state === before.state ? before.since : pieces[i].start;
+    }
+    for (let i = pieces.length - 2; i >= 0; i--) {
+      const after = pieces[i + 1];
+      pieces[i].until = pieces[i].state === after.state ? after.until : pieces[i].end;
+    }
+    return { pieces, excluded: excluded.map(([start, end, label]) => ({ start, end, label: data.texts[label] })) };
   }
 
   const clusterOf = (row) => clusters[row.dataset.cluster];
-  const isOverride = (piece) => piece.rule.startsWith("override");
+  const isOverride = (piece) => piece.rule.includes("override");
 
   function pieceAt(pieces, at) {
     let low = 0, high = pieces.length - 1;
@@ -137,18 +149,23 @@
     return low;
   }
 
+  /** What is said of a piece, as terms and texts. */
   function describe(cluster, piece) {
     const offsets = offsetsOf(cluster.zone);
     const edge = (at) => (at === null ? "no change within ten years" : momentText(at, offsets));
     const facts = [["Since", edge(piece.since)], ["Until", edge(piece.until)]];
     if (piece.since !== null && piece.until !== null) facts.push(["Lasts", durationText(piece.until - piece.since)]);
     facts.push(["Reason", piece.reason], ["Rule", piece.rule]);
-    const begins = piece.start > data.start && piece.start !== piece.since, ends = piece.end < data.end && piece.end !== piece.until;
-    if (begins || ends) {
-      facts.push(["For this reason", [begins && `from ${momentText(piece.start, offsets)}`, ends && `until ${momentText(piece.end, offsets)}`].filter(Boolean).join(" ")]);
+    const own = [];
+    if (piece.start > data.start && piece.start !== piece.since) own.push(`from ${momentText(piece.start, offsets)}`);
+    if (piece.end < data.end && piece.end !== piece.until) own.push(`until ${momentText(piece.end, offsets)}`);
+    if (own.length) facts.push(["For this reason", own.join(" ")]);
+    const dates = cluster.timeline.excluded.filter((date) => date.start < piece.end && date.end > piece.start);
+    if (dates.length) {
+      const named = dates.slice(0, 3).map((date) => date.label).join(", ");
+      const more = dates.length > 3 ? `, ${dates.length - 3} more` : "";
+      facts.push([dates.length === 1 ? "Excluded date" : "Excluded dates", named + more]);
     }
-    const dates = cluster.timeline.excluded.filter((e) => e.start < piece.end && e.end > piece.start).map((e) => e.label);
-    if (dates.length) facts.push([dates.length === 1 ? "Excluded date" : "Excluded dates", dates.slice(0, 3).join(", ") + (dates.length > 3 ? `, ${dates.length - 3} more` : "")]);
     facts.push(["Times in", zoneShown(cluster.zone)]);
     return facts;
   }
@@ -172,12 +189,14 @@
   const x = (at) => Math.round((at - data.start) * perSecond * 10) / 10;
   const box = (start, end, top, bottom) => `M${start} ${top}H${Math.max(end, start + 1)}V${bottom}H${start}Z`;
   const isShown = (at) => at !== null && at >= data.start && at < data.end;
-  const isWeekend = (local) => [0, 6].includes(new Date(local * 1000).getUTCDay());
+  const weekday = (local) => new Date(local * 1000).getUTCDay();
 
   function drawRow(row) {
     const { pieces, excluded } = clusterOf(row).timeline;
     const d = { excluded: "", running: "", stopped: "", unmanaged: "", override: "" };
-    for (const date of excluded) d.excluded += box(x(Math.max(date.start, data.start)), x(Math.min(date.end, data.end)), 0, 30);
+    for (const date of excluded) {
+      d.excluded += box(x(Math.max(date.start, data.start)), x(Math.min(date.end, data.end)), 0, 30);
+    }
     for (const piece of pieces) {
       const [start, end] = [x(piece.start), x(piece.end)];
       if (piece.state === 0) d.running += box(start, end, BAR.top, BAR.bottom);
@@ -185,7 +204,8 @@
       else d.unmanaged += box(start + 0.5, end - 0.5, BAR.top + 0.5, BAR.bottom - 0.5);
       if (isOverride(piece)) d.override += `M${start + 1} 25V29H${Math.max(end - 1, start + 2)}V25`;
     }
-    row.querySelector("svg").replaceChildren(...Object.entries(d).filter(([, path]) => path).map(([kind, path]) => shape(kind, path)));
+    const drawn = Object.entries(d).filter(([, path]) => path).map(([kind, path]) => shape(kind, path));
+    row.querySelector("svg").replaceChildren(...drawn);
   }
 
   function label(className, at, text) {
@@ -201,34 +221,53 @@
     return node;
   }
 
-  /** Label days and hours as densely as there is room: weeks and initials, weeks and days, or days and hours. */
+  const isTurn = (day) => day.length !== DAY;
+  const hoursText = (day) => (isTurn(day) ? `, ${day.length / HOUR} h` : "");
+  const dayClass = (name, day) => (isTurn(day) ? `${name} turn` : name);
+  const roomOf = (day) => (Math.min(day.end, data.end) - day.at) * perSecond;
+
+  /** Label days and hours as densely as there is room: days and hours, weeks and days, or weeks and initials. */
   function ticksOf(offsets, days) {
     const width = DAY * perSecond;
-    const isTurn = (day) => day.length !== DAY;
-    const hoursText = (day) => (isTurn(day) ? `, ${day.length / HOUR} h` : "");
-    const room = (day) => (Math.min(day.end, data.end) - day.at) * perSecond;
-    const dayClass = (name, day) => (isTurn(day) ? `${name} turn` : name);
-    if (width >= 150) {
-      const step = [1, 2, 3, 6].find((hours) => hours * HOUR * perSecond >= 44) * HOUR;
-      return [
-        ...days.filter((day) => room(day) > 110).map((day) => label(dayClass("major", day), day.at, dayText(day.local) + hoursText(day))),
-        ...hoursOf(offsets, step).filter(({ at }) => x(data.end) - x(at) > 38).map((hour) => label("minor", hour.at, clockText(hour.local))),
-      ];
-    }
-    const weeks = [];
+    if (width >= 150) return hourTicks(offsets, days);
+    const weeks = weekTicks(days);
+    if (width < 13) return weeks;
+    return weeks.concat(width < 58 ? initialTicks(days) : dayTicks(days, width));
+  }
+
+  function hourTicks(offsets, days) {
+    const step = [1, 2, 3, 6].find((hours) => hours * HOUR * perSecond >= 44 || hours === 6) * HOUR;
+    const hours = hoursOf(offsets, step).filter(({ at }) => x(data.end) - x(at) > 38);
+    return [
+      ...days.filter((day) => roomOf(day) > 110)
+        .map((day) => label(dayClass("major", day), day.at, dayText(day.local) + hoursText(day))),
+      ...hours.map(({ at, local }) => label("minor", at, clockText(local))),
+    ];
+  }
+
+  function weekTicks(days) {
+    const found = [];
     let free = x(data.end) - 84;
-    for (const day of days.filter((day, i) => i === 0 || new Date(day.local * 1000).getUTCDay() === 1).reverse()) {
+    for (const day of days.filter((day, i) => i === 0 || weekday(day.local) === 1).reverse()) {
       if (x(day.at) > free) continue;
-      weeks.push(label("major", day.at, dayText(day.local).slice(4)));
+      found.push(label("major", day.at, dayText(day.local).slice(4)));
       free = x(day.at) - 84;
     }
-    if (width < 13) return weeks;
-    const isLong = width >= 58;
-    return weeks.concat(days.filter((day) => room(day) > (isLong ? 50 : 11)).map((day) => {
-      const date = new Date(day.local * 1000), weekday = WEEKDAYS[date.getUTCDay()];
-      if (!isLong) return label(dayClass("minor middle", day), (day.at + Math.min(day.end, data.end)) / 2, weekday[0]);
-      return label(dayClass("minor", day), day.at, isTurn(day) && width < 90 ? weekday + hoursText(day) : `${weekday} ${date.getUTCDate()}${hoursText(day)}`);
-    }));
+    return found;
+  }
+
+  function dayTicks(days, width) {
+    return days.filter((day) => roomOf(day) > 50).map((day) => {
+      const name = WEEKDAYS[weekday(day.local)];
+      const date = isTurn(day) && width < 90 ? "" : ` ${new Date(day.local * 1000).getUTCDate()}`;
+      return label(dayClass("minor", day), day.at, name + date + hoursText(day));
+    });
+  }
+
+  function initialTicks(days) {
+    const middle = (day) => (day.at + Math.min(day.end, data.end)) / 2;
+    return days.filter((day) => roomOf(day) > 11)
+      .map((day) => label(dayClass("minor middle", day), middle(day), WEEKDAYS[weekday(day.local)][0]));
   }
 
   function drawGroup(group) {
@@ -237,8 +276,9 @@
     const changes = own.slice(1).map(([at]) => at).filter(isShown);
     const now = Date.now() / 1000;
     const markers = changes.map((at) => marker("diamond", "M5 0l4 4-4 4-4-4z", at));
+    const weekends = days.filter((day) => [0, 6].includes(weekday(day.local)));
     const lines = [
-      shape("weekend", days.filter((day) => isWeekend(day.local)).map((day) => box(x(day.at), x(Math.min(day.end, data.end)), 0, 9999)).join("")),
+      shape("weekend", weekends.map((day) => box(x(day.at), x(Math.min(day.end, data.end)), 0, 9999)).join("")),
       shape("days", days.map((day) => `M${Math.round(x(day.at)) + 0.5} 0V9999`).join("")),
       shape("change", changes.map((at) => `M${x(at)} 0V9999`).join("")),
     ];
@@ -261,9 +301,10 @@
     const kept = perSecond ? window.scrollX / perSecond : 0;
     const view = printed ?? root.clientWidth;
     root.style.setProperty("--view", `${view}px`);
-    const style = getComputedStyle(grid), narrow = window.matchMedia("(max-width: 720px)").matches && !printed;
+    const style = getComputedStyle(grid);
+    const isNarrow = window.matchMedia("(max-width: 720px)").matches && !printed;
     const edges = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
-    const room = view - edges - (narrow ? 0 : grid.querySelector(".label").offsetWidth);
+    const room = view - edges - (isNarrow ? 0 : grid.querySelector(".label").offsetWidth);
     const all = data.end - data.start;
     const wished = chosen.scale === "fit" || printed ? all : Math.min(all, chosen.scale * DAY);
     perSecond = Math.floor(room) / wished;
@@ -327,7 +368,9 @@
     const found = pointedAt(event);
     if (found) moveTo(found.row, found.at, true);
   });
-  window.addEventListener("scroll", () => tip.hidden || document.activeElement === cursor?.cell || hideTip(), { passive: true });
+  window.addEventListener("scroll", () => {
+    if (!tip.hidden && document.activeElement !== cursor?.cell) hideTip();
+  }, { passive: true });
 
   /* The keyboard: one stop for Tab; the arrow keys move a cell, made anew each time so that it is read out. */
 
@@ -337,7 +380,8 @@
     const cell = make("div", "cell");
     cell.tabIndex = 0;
     cell.setAttribute("role", "gridcell");
-    cell.setAttribute("aria-label", `${cluster.name}: ${STATES[piece.state]}. ${describe(cluster, piece).map(([term, text]) => `${term}: ${text}`).join(". ")}`);
+    const facts = describe(cluster, piece).map(([term, text]) => `${term}: ${text}`).join(". ");
+    cell.setAttribute("aria-label", `${cluster.name}: ${STATES[piece.state]}. ${facts}`);
     place(cell, piece);
     const hadFocus = cursor && document.activeElement === cursor.cell;
     const old = cursor?.cell;
@@ -372,7 +416,8 @@
       ArrowLeft: () => toPiece(number - 1), ArrowRight: () => toPiece(number + 1),
       ArrowUp: () => toLine(line - 1), ArrowDown: () => toLine(line + 1),
       PageUp: () => toLine(line - 10), PageDown: () => toLine(line + 10),
-      Home: () => (event.ctrlKey ? toLine(0) : toPiece(0)), End: () => (event.ctrlKey ? toLine(shown.length) : toPiece(pieces.length)),
+      Home: () => (event.ctrlKey ? toLine(0) : toPiece(0)),
+      End: () => (event.ctrlKey ? toLine(shown.length) : toPiece(pieces.length)),
       n: () => [cursor.row, Date.now() / 1000],
     };
     const move = moves[event.key];
@@ -411,7 +456,8 @@
         details.dataset.cluster = row.dataset.cluster;
         details.dataset.name = cluster.name;
         const figures = ["on", "off"].map((name) => `${row.querySelector(`.${name}`).textContent} h ${name}`);
-        summary.append(make("b", "", cluster.name), `${figures.join(", ")}, ${row.querySelector(".saved").textContent} saved; ${cluster.zone}`);
+        figures.push(`${row.querySelector(".saved").textContent} saved`);
+        summary.append(make("b", "", cluster.name), `${figures.join(", ")}; ${cluster.zone}`);
         details.append(summary);
         details.addEventListener("toggle", () => details.open && fillTable(details));
         tables.append(details);
@@ -436,8 +482,9 @@
 
   function say(number) {
     const zone = chosen.zone === "own" ? "each cluster's own zone" : zoneShown("");
-    const text = `${number === rows.length ? "" : `${number} of `}${rows.length} cluster${rows.length === 1 ? "" : "s"}, times in ${zone}.`;
-    byId("status").textContent = text;
+    const some = number === rows.length ? "" : `${number} of `;
+    const all = rows.length === 1 ? "1 cluster" : `${rows.length} clusters`;
+    byId("status").textContent = `${some}${all}, times in ${zone}.`;
   }
 
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
