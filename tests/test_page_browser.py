@@ -161,7 +161,7 @@ def focused(page: Page) -> str:
 
 def to_grid(page: Page) -> None:
     """Press Tab until the grid has the focus: once after the last of the choices."""
-    page.locator('input[name=theme]:checked').focus()
+    page.locator("input[name=theme]:checked").focus()
     page.keyboard.press("Tab")
 
 
