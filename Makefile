@@ -30,6 +30,7 @@ breaks: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/cold_start.py --output benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/page.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -67,6 +67,7 @@ THIRD_PARTY = {
     "rich": ("scheduler.cli", "scheduler.cli.*"),
     "icalendar": ("scheduler.cli.*",),
     "holidays": ("scheduler.cli.*",),
+    "jinja2": ("scheduler.cli.page",),
     "packaging": ("scheduler.deploy.lock",),
     "werkzeug": ("scheduler.simulated.http", "scheduler.cli.*"),
     "_typeshed": ("scheduler.simulated.http",),

@@ -1,4 +1,4 @@
-"""``calendar``: the coming transitions, as a table, a picture, JSON, or events for a calendar program."""
+"""``calendar``: the coming transitions, as a table, a picture, JSON, a page, or events for a calendar program."""
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,6 +20,7 @@ from scheduler.cli.options import (
     read_span,
 )
 from scheduler.cli.output import line, note, show, show_json, table
+from scheduler.cli.page import render_page
 from scheduler.cli.picture import Strip, draw, legend
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
@@ -34,6 +35,10 @@ Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAY
 Ics = Annotated[
     Optional[Path],
     typer.Option("--ics", metavar="FILE", help="Write the times of running as events for a calendar program."),
+]
+Html = Annotated[
+    Optional[Path],
+    typer.Option("--html", metavar="FILE", help="Write a page for a browser, complete in one file."),
 ]
 
 _INSTANT = timedelta(microseconds=1)
@@ -57,6 +62,7 @@ def calendar(  # noqa: PLR0913 - one for each option
     days: Days = 7,
     as_json: AsJson = False,
     ics: Ics = None,
+    html: Html = None,
 ) -> int:
     """Show when clusters will start and stop in the coming days."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
@@ -64,10 +70,9 @@ def calendar(  # noqa: PLR0913 - one for each option
     span = read_span(begin, days, schedules, now)
     found = coming(schedules, span)
     if ics is not None:
-        if ics.exists() and ics.samefile(file):
-            raise InputError(f"{ics} is the schedules file itself: name another file with --ics")
-        _write(ics, calendar_file(schedules, span, now))
-        note(f"{ics} written")
+        write_beside(file, ics, calendar_file(schedules, span, now), "--ics")
+    if html is not None:
+        write_beside(file, html, render_page(schedules, span, now).encode(), "--html")
     if as_json:
         show_json([_transition_json(c, t) for c, t in found])
     else:
@@ -126,11 +131,15 @@ def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
     return content
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_beside(file: Path, path: Path, content: bytes, option: str) -> None:
+    """Write what an option asks for, and say so; never over the schedules file. Raises `InputError`."""
     try:
+        if path.exists() and path.samefile(file):
+            raise InputError(f"{path} is the schedules file itself: name another file with {option}")
         path.write_bytes(content)
     except OSError as e:
         raise InputError(f"{path} cannot be written ({e.strerror or type(e).__name__}): name another file") from e
+    note(f"{path} written")
 
 
 def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Transition]]) -> Iterator[RenderableType]:

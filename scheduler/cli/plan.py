@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.access import Target, open_access
+from scheduler.cli.calendar import Html, write_beside
 from scheduler.cli.diff import show_run
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
@@ -22,14 +23,18 @@ from scheduler.cli.options import (
     Verbose,
     load_selected,
     read_at,
+    read_span,
 )
 from scheduler.cli.output import show, show_json
+from scheduler.cli.page import render_page
 from scheduler.reconcile import run_once
 from scheduler.report import plan_json
 
 DetailedExitCode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit with 2 when something would be started or stopped.")
 ]
+
+_PAGE_DAYS = 14
 
 
 def plan(  # noqa: PLR0913 - one for each option
@@ -44,13 +49,18 @@ def plan(  # noqa: PLR0913 - one for each option
     endpoint: Endpoint = None,
     cce_endpoint: CceEndpoint = None,
     simulated: Simulated = False,
+    html: Html = None,
 ) -> int:
     """Show what a run would start and stop, now or at another time."""
-    instant = read_at(at) if at else datetime.now(timezone.utc).replace(microsecond=0)
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    instant = read_at(at) if at else now
     schedules = load_selected(file, cluster)
     target = Target(region, endpoint, simulated, cce_endpoint)
     with open_access(schedules, target, environ=os.environ, now=instant) as access:
         run = run_once(access.schedules, instant, access.connect, access.clock, dry_run=True, is_now=at is None)
+    if html is not None:
+        span = read_span(None, _PAGE_DAYS, schedules, instant)
+        write_beside(file, html, render_page(schedules, span, now, plan=run.plan).encode(), "--html")
     if as_json:
         show_json(plan_json(run.plan))
     else:
