@@ -19,8 +19,9 @@ from scheduler.cli.options import (
     load_selected,
     read_span,
 )
-from scheduler.cli.output import line, note, show, show_json, table
+from scheduler.cli.output import line, note, show, show_bytes, show_json, table
 from scheduler.cli.picture import Strip, draw, legend
+from scheduler.describe import write_local
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.model import Cluster, Schedules, State, Transition
@@ -33,9 +34,12 @@ From = Annotated[
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
     Optional[Path],
-    typer.Option("--ics", metavar="FILE", help="Write the times of running as events for a calendar program."),
+    typer.Option(
+        "--ics", metavar="FILE", help="Write the times of running as events for a calendar program; - is stdout."
+    ),
 ]
 
+_STDOUT = Path("-")
 _INSTANT = timedelta(microseconds=1)
 _SLOT = timedelta(minutes=15)
 
@@ -63,13 +67,18 @@ def calendar(  # noqa: PLR0913 - one for each option
     schedules = load_selected(file, cluster)
     span = read_span(begin, days, schedules, now)
     found = coming(schedules, span)
+    if ics == _STDOUT:
+        if as_json:
+            raise typer.BadParameter("stdout cannot take both: name a file", param_hint="--ics - and --json")
+        show_bytes(calendar_file(schedules, span, now))
+        return ExitCode.DONE
     if ics is not None:
         if ics.exists() and ics.samefile(file):
             raise InputError(f"{ics} is the schedules file itself: name another file with --ics")
         _write(ics, calendar_file(schedules, span, now))
         note(f"{ics} written")
     if as_json:
-        show_json([_transition_json(c, t) for c, t in found])
+        show_json([*_beginnings_json(schedules, span), *(_transition_json(c, t) for c, t in found)])
     else:
         show(*_picture(schedules, span, found))
     return ExitCode.DONE
@@ -134,7 +143,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Transition]]) -> Iterator[RenderableType]:
-    begin, end = (f"{at.astimezone(span.zone):%a %Y-%m-%d %H:%M}" for at in (span.start, span.end))
+    begin, end = (write_local(at, span.zone) for at in (span.start, span.end))
     yield line(f"From {begin} to {end} {span.zone.key}", "bold")
     for cluster in schedules.clusters:
         zone = ZoneInfo(cluster.timing.timezone)
@@ -153,18 +162,17 @@ def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Tr
 
 
 def _row(cluster: Cluster, transition: Transition, zone: ZoneInfo) -> Tuple[str, str, str, str]:
-    at = transition.at.astimezone(zone)
-    return f"{at:%a %Y-%m-%d %H:%M}", cluster.name, transition.after.value, transition.reason
+    return write_local(transition.at, zone), cluster.name, transition.after.value, transition.reason
 
 
 def _strip(cluster: Cluster, span: Span) -> Strip:
-    """Return how much of each quarter of an hour a cluster should run."""
+    """Return how much of each quarter of an hour a cluster should run, and how much of it is unmanaged."""
     slots = -((span.start - span.end) // _SLOT)
     running, unmanaged = [timedelta()] * slots, [timedelta()] * slots
     for stretch in stretches(cluster, span):
         if stretch.state is not State.STOPPED:
             _add(running if stretch.state is State.RUNNING else unmanaged, stretch, span)
-    return Strip(span.start, _SLOT, [None if u * 2 > _SLOT else r / _SLOT for r, u in zip(running, unmanaged)])
+    return Strip(span.start, _SLOT, [r / _SLOT for r in running], [u / _SLOT for u in unmanaged])
 
 
 def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
@@ -175,6 +183,19 @@ def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
         until = min(end, span.start + (number + 1) * _SLOT)
         slots[number] += until - at
         at = until
+
+
+def _beginnings_json(schedules: Schedules, span: Span) -> Iterator[Dict[str, Any]]:
+    """Yield the state of each cluster just before the first moment of a span: it comes from nowhere."""
+    for cluster in schedules.clusters:
+        found = desired_state(cluster, span.start - _INSTANT)
+        yield {
+            "cluster": cluster.name,
+            "at": write_instant(span.start, cluster.timing.timezone),
+            "from": None,
+            "to": found.state.value,
+            "reason": found.reason,
+        }
 
 
 def _transition_json(cluster: Cluster, transition: Transition) -> Dict[str, Any]:

@@ -43,6 +43,14 @@ def note(text: str, style: str = "") -> None:
 def show_json(value: Any) -> None:
     """Write machine output; nothing else may be written to stdout."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def show_bytes(content: bytes) -> None:
+    """Write a file to stdout as it is; nothing else may be written there."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def line(text: str, style: str = "", indent: int = 0) -> RenderableType:

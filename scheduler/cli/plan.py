@@ -23,6 +23,7 @@ from scheduler.cli.options import (
     read_at,
 )
 from scheduler.cli.output import show, show_json
+from scheduler.model import Power
 from scheduler.reconcile import run_once
 from scheduler.report import plan_json
 
@@ -43,7 +44,10 @@ def plan(  # noqa: PLR0913 - one for each option
     endpoint: Endpoint = None,
     simulated: Simulated = False,
 ) -> int:
-    """Show what a run would start and stop, now or at another time."""
+    """Show what a run would start and stop, now or at another time.
+
+    Fails where a run now would: a limit that refuses the stops of another time is only told.
+    """
     instant = read_at(at) if at else datetime.now(timezone.utc).replace(microsecond=0)
     schedules = load_selected(file, cluster)
     target = Target(region, endpoint, simulated)
@@ -53,6 +57,9 @@ def plan(  # noqa: PLR0913 - one for each option
         show_json(plan_json(run.plan))
     else:
         show(*show_run(run, verbose=verbose))
-    if run.has_failed:
+    refusal = run.plan.refusal
+    if run.has_failed or (refusal is not None and at is None):
         return ExitCode.FAILED
-    return ExitCode.CHANGES if detailed_exitcode and not run.plan.is_empty else ExitCode.DONE
+    powers = [action.power for planned in run.plan.clusters for action in planned.actions]
+    would_act = Power.START in powers if refusal else bool(powers)
+    return ExitCode.CHANGES if detailed_exitcode and would_act else ExitCode.DONE
