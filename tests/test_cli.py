@@ -112,11 +112,12 @@ def test_a_name_that_stdout_cannot_write_ends_no_command(tmp_path: Path) -> None
     assert "# running   . stopped   + partly   - unmanaged" in ended.stdout
 
 
-def test_a_closed_pipe_is_no_bug() -> None:
+@pytest.mark.parametrize("arguments", [("calendar",), ("evaluate", "--json"), ("calendar", "--ics", "-"), ("--help",)])
+def test_a_closed_pipe_is_no_bug(arguments: Sequence[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "scheduler", "calendar"],
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "scheduler", *arguments],
         check=False,
         stdout=writer,
         stderr=subprocess.PIPE,
@@ -124,8 +125,25 @@ def test_a_closed_pipe_is_no_bug() -> None:
         env=environment({}),
     )
     os.close(writer)
-    assert b"bug" not in done.stderr
-    assert done.returncode == 1
+    assert (done.returncode, done.stderr) == (1, b"error: the output cannot be written (Broken pipe)\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    "arguments", [("calendar",), ("evaluate", "--json"), ("calendar", "--ics", "-"), ("plan", "--help"), ("--version",)]
+)
+def test_a_full_disk_is_no_bug(arguments: Sequence[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "scheduler", *arguments],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=GOLDEN,
+            env=environment({}),
+        )
+    message = b"error: the output cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +309,8 @@ class TestValidate:
         )
         path = "schedules.office-hours.windows[0].start"
         ended = run("validate", "--file", str(file))
-        assert (ended.code, ended.stderr) == (0, f"{file}:11:16: warning: {path}: {message}\n")
+        quoted = '   11 |       - start: "0 8 1 * mon-fri"\n      |                ^\n'
+        assert (ended.code, ended.stderr) == (0, f"{file}:11:16: warning: {path}: {message}\n{quoted}")
         assert ended.stdout.startswith(f"{file} is valid: 5 clusters on ")
         ended = run("validate", "--file", str(file), "--json")
         assert (ended.code, ended.stderr, ended.json["valid"], ended.json["problems"]) == (0, "", True, [])

@@ -120,7 +120,8 @@ class TestPlan:
         assert ended.code == 0
         assert ended.stdout.endswith(
             "! every stop is refused: limits.max_stops_per_run: this run would stop 2 servers, 1 are allowed, so it "
-            "stops none: raise the limit if that many is right\nPlan: 0 to start, 0 to stop, 2 refused, 0 held, 0 failed.\n"
+            "stops none: raise the limit if that many is right\n"
+            "Plan: 0 to start, 0 to stop, 2 refused, 0 held, 0 failed.\n"
         )
         assert run("plan", "--at", NIGHT, "--detailed-exitcode", *asked).code == 0
         with freeze_time(NIGHT_AT):
