@@ -25,7 +25,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         *("scheduler.public_holidays", "scheduler.spans", "scheduler.cron"),
     ),
     ("scheduler.evaluate", "scheduler.function"),
-    ("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled"),
+    ("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled", "scheduler.savings"),
     ("scheduler.cloud", "scheduler.cloud.*", "scheduler.execute", "scheduler.caution"),
     ("scheduler.reconcile",),
     ("scheduler.handler",),

@@ -16,6 +16,7 @@ from scheduler.cli.holidays import holidays
 from scheduler.cli.output import note
 from scheduler.cli.package import package
 from scheduler.cli.plan import plan
+from scheduler.cli.savings import savings
 from scheduler.cli.simulate import simulate
 from scheduler.cli.status import status
 from scheduler.cli.undeploy import undeploy
@@ -60,6 +61,7 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
     (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
+    (savings, ("savings --from 2026-12-01 --days 31", "savings --simulated --json")),
     (holidays, ("holidays", "holidays --years 5", "holidays --check")),
     (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),
     (apply, ("apply", "apply --cluster dev --wait", "apply --simulated --wait")),

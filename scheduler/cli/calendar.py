@@ -13,6 +13,7 @@ from scheduler.cli.options import (
     DEFAULT_FILE,
     LONGEST_DAYS,
     AsJson,
+    Begin,
     ClusterNames,
     File,
     Span,
@@ -26,11 +27,8 @@ from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
+from scheduler.savings import describe_hours, find_hours
 
-From = Annotated[
-    Optional[str],
-    typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
-]
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
     Optional[Path],
@@ -57,7 +55,7 @@ def calendar(  # noqa: PLR0913 - one for each option
     *,
     file: File = DEFAULT_FILE,
     cluster: ClusterNames = None,
-    begin: From = None,
+    begin: Begin = None,
     days: Days = 7,
     as_json: AsJson = False,
     ics: Ics = None,
@@ -148,7 +146,8 @@ def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Tr
     for cluster in schedules.clusters:
         zone = ZoneInfo(cluster.timing.timezone)
         yield ""
-        yield line(f"{cluster.name}{'' if zone == span.zone else f' ({zone.key})'}", "bold")
+        own_zone = "" if zone == span.zone else f" ({zone.key})"
+        yield line(f"{cluster.name}{own_zone}: {describe_hours(find_hours(cluster, span.start, span.end))}", "bold")
         yield from draw(_strip(cluster, span), zone)
     yield ""
     yield legend(unmanaged=True)

@@ -26,6 +26,10 @@ At = Annotated[
     Optional[str],
     typer.Option("--at", metavar="T", help="An instant with its offset instead of now."),
 ]
+Begin = Annotated[
+    Optional[str],
+    typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
 Region = Annotated[Optional[str], typer.Option("--region", help="The region of clusters for which the file has none.")]
 Endpoint = Annotated[Optional[str], typer.Option("--endpoint", metavar="URL", help="The ECS endpoint to use.")]
