@@ -40,7 +40,7 @@ def write_local(at: datetime, zone: ZoneInfo, form: str = "%a %Y-%m-%d %H:%M") -
 
 def _offset_of_repeated(local: datetime) -> str:
     is_repeated = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
-    return local.isoformat()[-len("+00:00") :] if is_repeated else ""
+    return f" UTC{local.isoformat()[-len('+00:00') :]}" if is_repeated else ""  # bare, -04:00 would look like a range
 
 
 @lru_cache(maxsize=1024)

@@ -85,14 +85,14 @@ def test_shows_which_of_two_equal_times_is_meant(tmp_path: Path) -> None:
     )
     ended = run("calendar", "--file", str(file), "--from", "2026-10-25", "--days", "1")
     assert [text.split("  ")[0] for text in ended.stdout.splitlines()[-4:]] == [
-        "Sun 2026-10-25 01:30+01:00",
-        "Sun 2026-10-25 01:45+01:00",
-        "Sun 2026-10-25 01:30+00:00",
-        "Sun 2026-10-25 01:45+00:00",
+        "Sun 2026-10-25 01:30 UTC+01:00",
+        "Sun 2026-10-25 01:45 UTC+01:00",
+        "Sun 2026-10-25 01:30 UTC+00:00",
+        "Sun 2026-10-25 01:45 UTC+00:00",
     ]
-    assert "until Sun 01:45+01:00" in ended.stdout
+    assert "until Sun 01:45 UTC+01:00" in ended.stdout
     ended = run("evaluate", "--file", str(file), "--at", "2026-10-25T01:30:00Z")
-    assert ended.stdout.startswith("Sun 2026-10-25 01:30:00+00:00 Europe/London\n")
+    assert ended.stdout.startswith("Sun 2026-10-25 01:30:00 UTC+00:00 Europe/London\n")
 
 
 def test_says_that_nothing_happens() -> None:

@@ -3,7 +3,6 @@
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Iterator
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,7 +32,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+def cloud(monkeypatch: pytest.MonkeyPatch) -> SimulatedCloud:
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", SIMULATED_AK)
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SIMULATED_SK)
     return SimulatedCloud(NOW)

@@ -12,6 +12,7 @@ from scheduler.cli.calendar import calendar
 from scheduler.cli.deploy import deploy
 from scheduler.cli.evaluate import evaluate
 from scheduler.cli.exits import ExitCode, finish, program_version
+from scheduler.cli.explain import explain
 from scheduler.cli.holidays import holidays
 from scheduler.cli.output import note
 from scheduler.cli.package import package
@@ -60,6 +61,7 @@ def _about(
 _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
+    (explain, ("explain dev", "explain dev --at 2026-11-23T21:00:00+07:00 --servers --simulated")),
     (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
     (savings, ("savings --from 2026-12-01 --days 31", "savings --simulated --json")),
     (holidays, ("holidays", "holidays --years 5", "holidays --check")),
