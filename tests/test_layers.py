@@ -31,7 +31,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         "scheduler.report",
         "scheduler.compiled",
         "scheduler.savings",
-        "scheduler.explain",
+        *("scheduler.explain", "scheduler.compare"),
     ),
     ("scheduler.cloud", "scheduler.cloud.*", "scheduler.execute", "scheduler.caution"),
     ("scheduler.reconcile",),

@@ -62,7 +62,14 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
     (explain, ("explain dev", "explain dev --at 2026-11-23T21:00:00+07:00 --servers --simulated")),
-    (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
+    (
+        calendar,
+        (
+            "calendar",
+            "calendar --from 2026-12-24 --days 14 --ics clusters.ics",
+            "calendar --against old/schedules.yaml",
+        ),
+    ),
     (savings, ("savings --from 2026-12-01 --days 31", "savings --simulated --json")),
     (holidays, ("holidays", "holidays --years 5", "holidays --check")),
     (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import RenderableType
 
+from scheduler.cli.against import When, compare_files, comparison_json, describe_comparison
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
@@ -22,9 +23,10 @@ from scheduler.cli.options import (
 )
 from scheduler.cli.output import line, note, show, show_bytes, show_json, table
 from scheduler.cli.picture import Strip, draw, legend
+from scheduler.compare import transitions_in
 from scheduler.describe import write_local
 from scheduler.errors import InputError
-from scheduler.evaluate import desired_state, transitions
+from scheduler.evaluate import desired_state
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
 from scheduler.savings import describe_hours, find_hours
@@ -35,6 +37,11 @@ Ics = Annotated[
     typer.Option(
         "--ics", metavar="FILE", help="Write the times of running as events for a calendar program; - is stdout."
     ),
+]
+
+Against = Annotated[
+    Optional[Path],
+    typer.Option("--against", metavar="OLD", help="Show what differs from another version of the file, and only that."),
 ]
 
 _STDOUT = Path("-")
@@ -59,9 +66,19 @@ def calendar(  # noqa: PLR0913 - one for each option
     days: Days = 7,
     as_json: AsJson = False,
     ics: Ics = None,
+    against: Against = None,
 ) -> int:
     """Show when clusters will start and stop in the coming days."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
+    if against is not None:
+        if ics is not None:
+            raise typer.BadParameter("a difference has no events: leave one out", param_hint="--against and --ics")
+        compared = compare_files(against, file, cluster, When(begin, days, now))
+        if as_json:
+            show_json(comparison_json(compared))
+        else:
+            show(*describe_comparison(compared))
+        return ExitCode.DONE
     schedules = load_selected(file, cluster)
     span = read_span(begin, days, schedules, now)
     found = coming(schedules, span)
@@ -87,7 +104,7 @@ def coming(schedules: Schedules, span: Span) -> List[Tuple[Cluster, Transition]]
     found = [
         (cluster, transition)
         for cluster in schedules.clusters
-        for transition in transitions(cluster, span.start - _INSTANT, span.end - _INSTANT)
+        for transition in transitions_in(cluster, span.start, span.end)
     ]
     return sorted(found, key=lambda item: item[1].at)
 
