@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import pytest
 import typer
@@ -193,6 +193,16 @@ def test_every_help_has_an_example(command: str) -> None:
     ended = run(command, "--help")
     assert (ended.code, ended.stderr) == (0, "")
     assert f"Examples:\n    cce-scheduler {command}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("cce-scheduler ev", ["evaluate"]), ("cce-scheduler explain --se", ["--servers"])],
+)
+def test_a_shell_can_complete_commands_and_options(words: str, completed: List[str]) -> None:
+    asked = {"_CCE_SCHEDULER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    ended = start("-c", "from scheduler.cli import main; main()", **asked)
+    assert (ended.code, ended.stdout.split(), ended.stderr) == (0, completed, "")
 
 
 def broken() -> typer.Typer:

@@ -61,7 +61,7 @@ def _about(
 _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
-    (explain, ("explain dev", "explain dev --at 2026-11-23T21:00:00+07:00 --servers --simulated")),
+    (explain, ("explain dev", "explain dev --servers --at 2026-11-23T21:00:00+07:00")),
     (
         calendar,
         (
@@ -81,7 +81,13 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (undeploy, ("undeploy",)),
 )
 
-application = typer.Typer(cls=Commands, callback=_about, rich_markup_mode=None, pretty_exceptions_enable=False)
+application = typer.Typer(
+    cls=Commands,
+    callback=_about,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 120},
+)
 for _command, _examples in _COMMANDS:
     _lines = "\n".join(f"  cce-scheduler {example}" for example in _examples)
     application.command(epilog=f"\b\nExamples:\n{_lines}")(_command)

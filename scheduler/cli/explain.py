@@ -38,7 +38,10 @@ def explain(  # noqa: PLR0913 - one for each option
     endpoint: Endpoint = None,
     simulated: Simulated = False,
 ) -> int:
-    """Show how the desired state of a cluster comes about: its windows, dates, overrides, and the result."""
+    """Show how the desired state of a cluster comes about.
+
+    From what each of its windows asks for, over dates, overrides and enforce, to the result.
+    """
     instant = read_at(at) if at else datetime.now(timezone.utc).replace(microsecond=0)
     target = Target(region, endpoint, simulated)
     if not servers and any(target):

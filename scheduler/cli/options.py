@@ -31,7 +31,10 @@ Begin = Annotated[
     typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
-Region = Annotated[Optional[str], typer.Option("--region", help="The region of clusters for which the file has none.")]
+Region = Annotated[
+    Optional[str],
+    typer.Option("--region", metavar="REGION", help="The region of clusters for which the file has none."),
+]
 Endpoint = Annotated[Optional[str], typer.Option("--endpoint", metavar="URL", help="The ECS endpoint to use.")]
 Simulated = Annotated[
     bool, typer.Option("--simulated", help="Use a simulated cloud with some nodes for each cluster; no account needed.")
