@@ -13,7 +13,7 @@ What is found is remembered and never changes an answer. It is not locked: evalu
 from bisect import bisect_right, insort
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 from scheduler.cron import notation_problem, repeats_after
@@ -21,6 +21,9 @@ from scheduler.describe import describe_duration, describe_moment, describe_wind
 from scheduler.localtime import date_flips, first_change, last_change, local_at, offset_at
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
 from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
+
+if TYPE_CHECKING:
+    from scheduler.parts import Parts, WindowPart
 
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
@@ -39,38 +42,6 @@ class Event(NamedTuple):
 
     at: datetime
     local: datetime
-
-
-class WindowPart(NamedTuple):
-    """What one window says at an instant, and the events around it; ``state`` is None where it never had one.
-
-    ``skipped`` is the newest start, where an excluded date kept it from happening.
-    """
-
-    window: Window
-    state: Optional[State]
-    newest_start: Optional[datetime]
-    newest_stop: Optional[datetime]
-    next_start: Optional[datetime]
-    next_stop: Optional[datetime]
-    skipped: Optional[Event]
-
-
-class Parts(NamedTuple):
-    """What each part of an evaluation says at an instant.
-
-    ``base`` is the constant state or what the windows come to; ``excluded`` the local date of the instant, where it is
-    an excluded one, and ``forced`` the state that it forces; ``overrides`` the positions of those that are active;
-    ``clock`` the instant from which ``enforce`` counts, and ``is_given_up`` whether it has run out.
-    """
-
-    windows: Tuple[WindowPart, ...]
-    base: State
-    excluded: Optional[date]
-    forced: Optional[State]
-    overrides: Tuple[int, ...]
-    clock: Optional[datetime]
-    is_given_up: bool
 
 
 def desired_state(cluster: Cluster, at: datetime) -> Desired:
@@ -99,7 +70,7 @@ def transitions(cluster: Cluster, start: datetime, end: datetime) -> Iterator[Tr
         before = after
 
 
-def parts_at(timing: Timing, at: datetime) -> Parts:
+def parts_at(timing: Timing, at: datetime) -> "Parts":
     """Return what each part of an evaluation says at an instant, for who wants to see how it came about."""
     return _schedule(timing).parts(at.astimezone(timezone.utc))
 
@@ -286,7 +257,7 @@ class _Schedule(Line):
         """Say in words what asks for the state."""
         raise NotImplementedError
 
-    def parts(self, at: datetime) -> Parts:
+    def parts(self, at: datetime) -> "Parts":
         """Return what each part of the line says."""
         raise NotImplementedError
 
@@ -362,7 +333,9 @@ class _Timeline(_Schedule):
         is_forced = self.forced and local_at(self.zone, at).date() in self.forced
         return State(self.timing.on_excluded_dates.value) if is_forced else None
 
-    def parts(self, at: datetime) -> Parts:
+    def parts(self, at: datetime) -> "Parts":
+        from scheduler.parts import Parts  # a run never asks
+
         timing, today = self.timing, local_at(self.zone, at).date()
         return Parts(
             windows=tuple(self._window_part(window, at) for window in timing.windows),
@@ -374,7 +347,9 @@ class _Timeline(_Schedule):
             is_given_up=False,
         )
 
-    def _window_part(self, window: Window, at: datetime) -> WindowPart:
+    def _window_part(self, window: Window, at: datetime) -> "WindowPart":
+        from scheduler.parts import WindowPart
+
         line = _window_line(window, self.zone, self.skipped)
         start, stop = line.starts.newest(at), line.stops.newest(at)
         skipped = line.starts._replace(skipped=_NO_DATES).newest(at) if self.skipped else None
@@ -506,7 +481,7 @@ class _Enforced(_Schedule):
         """Whether nothing is insisted on any more, if windows decide."""
         return clock is None or at >= clock + self.enforce
 
-    def parts(self, at: datetime) -> Parts:
+    def parts(self, at: datetime) -> "Parts":
         parts, clock = self.always.parts(at), self.clock(at)
         has_exception = bool(parts.overrides) or parts.forced is not None
         return parts._replace(clock=clock, is_given_up=not has_exception and self._is_given_up(clock, at))

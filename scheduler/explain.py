@@ -9,8 +9,9 @@ from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 from scheduler.describe import describe_duration, describe_window, write_local
-from scheduler.evaluate import Parts, WindowPart, desired_state, parts_at
+from scheduler.evaluate import desired_state, parts_at
 from scheduler.model import Cluster, Desired, OnExcludedDates, Override, State, Timing
+from scheduler.parts import Parts, WindowPart
 
 
 class Step(NamedTuple):

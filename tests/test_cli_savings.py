@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from freezegun import freeze_time
 
 from scheduler.cli.access import Target
 from scheduler.cli.options import Span
@@ -67,7 +68,7 @@ def test_servers_are_listed_even_where_nothing_is_to_be_done(cloud: SimulatedClo
     cloud.add_server("node-1", project_id=PROJECT, cluster_id=DEV)
     cloud.add_server("node-2", project_id=PROJECT, cluster_id=DEV, flavor="d3.xlarge.8")
     cloud.add_server("node-3", project_id=PROJECT, cluster_id=DEV, charging_mode="1")
-    with serve(cloud) as endpoint:
+    with serve(cloud) as endpoint, freeze_time("2026-12-01T03:00:00Z"):
         ended = run(*DECEMBER, "--cluster", "dev", "--endpoint", endpoint, "--json")
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.json == {
@@ -99,6 +100,14 @@ def test_servers_are_listed_even_where_nothing_is_to_be_done(cloud: SimulatedClo
         "not_included": ["disks", "addresses", "bandwidth"],
     }
     assert {record.method for record in cloud.ledger} == {"GET"}
+
+
+def test_servers_of_a_cluster_that_is_unmanaged_for_now_are_listed_too() -> None:
+    with freeze_time("2026-12-24T05:00:00Z"):
+        assert run("evaluate", "--file", "year-end.yaml", "--json").json[1]["state"] == "unmanaged"
+        ended = run("savings", "--file", "year-end.yaml", "--cluster", "hands-off", "--simulated", "--json")
+    (found,) = ended.json["clusters"]
+    assert (found["servers"], found["servers_saving"], found["hours_off"]) == (3, 3, 60.0)
 
 
 @pytest.mark.usefixtures("cloud")

@@ -118,6 +118,7 @@ def test_the_first_moment_belongs_to_the_span_and_the_last_does_not() -> None:
     start, end = MONDAY + timedelta(hours=8), MONDAY + timedelta(hours=20)
     found = compare(cluster(when=Timing("UTC", State.STOPPED)), cluster(), start, end)
     assert rows(found) == [("appears", "running", None, "08:00")]
+    assert not found.beginnings
 
 
 def test_a_reason_alone_is_no_change() -> None:

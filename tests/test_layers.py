@@ -24,7 +24,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         *("scheduler.localtime", "scheduler.describe", "scheduler.hours", "scheduler.document", "scheduler.settings"),
         *("scheduler.public_holidays", "scheduler.spans", "scheduler.cron"),
     ),
-    ("scheduler.evaluate", "scheduler.function"),
+    ("scheduler.evaluate", "scheduler.parts", "scheduler.function"),
     (
         "scheduler.config",
         "scheduler.plan",

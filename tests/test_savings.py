@@ -194,6 +194,11 @@ class TestMoney:
             {"billed when stopped: disk-intensive (d3.xlarge.8)": 1},
         )
 
+    def test_of_a_flavor_that_is_free_is_known_to_be_nothing(self) -> None:
+        free = PRICES._replace(per_hour={"s6.large.2": Decimal(0)})
+        found = find_savings(stopped_plan(make_server(flavor="s6.large.2")), WEEK, free)
+        assert (found.money, dict(found.unpriced)) == (Decimal("0.00"), {})
+
     def test_of_a_control_plane_that_a_server_keeps_up_is_none(self) -> None:
         servers = [make_server(1, flavor="s6.large.2"), make_server(2, flavor="s6.large.2", locked=True)]
         found = find_savings(stopped_plan(*servers, control_plane=ControlPlane.HIBERNATE), WEEK, PRICES)

@@ -13,9 +13,9 @@ from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, At, Endpoint, File, Region, Simulated, load_selected, read_at
 from scheduler.cli.output import line, show, show_json, table
 from scheduler.describe import write_local
-from scheduler.evaluate import WindowPart
 from scheduler.explain import Explanation, Step, decide_steps, explain_state
 from scheduler.model import ClusterPlan, Desired, Power, Schedules, Server
+from scheduler.parts import WindowPart
 from scheduler.reconcile import run_once
 from scheduler.report import desired_json, error_json, write_instant
 
