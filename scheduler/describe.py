@@ -24,11 +24,25 @@ def describe_duration(seconds: int) -> str:
 
 @lru_cache(maxsize=1024)
 def describe_moment(zone: "ZoneInfo", at: datetime, seen_from: datetime) -> str:
-    """Write an instant in a zone: ``Mon 20:00`` where that cannot be mistaken, else with the date."""
+    """Write an instant in a zone: ``Mon 20:00`` where that cannot be mistaken, else with the date.
+
+    A time that clocks put back show twice has its offset.
+    """
     local = at.astimezone(zone)
     if abs(at - seen_from) < timedelta(days=6):
-        return f"{_DAYS[local.weekday()]} {local:%H:%M}"
-    return f"{local:%Y-%m-%d %H:%M}"
+        return f"{_DAYS[local.weekday()]} {local:%H:%M}{_offset_of_repeated(local)}"
+    return f"{local:%Y-%m-%d %H:%M}{_offset_of_repeated(local)}"
+
+
+def write_local(at: datetime, zone: "ZoneInfo", form: str = "%a %Y-%m-%d %H:%M") -> str:
+    """Write an instant as the clocks of a zone show it, with its offset where they show that time twice."""
+    local = at.astimezone(zone)
+    return f"{local:{form}}{_offset_of_repeated(local)}"
+
+
+def _offset_of_repeated(local: datetime) -> str:
+    is_repeated = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
+    return f" UTC{local.isoformat()[-len('+00:00') :]}" if is_repeated else ""  # bare, -04:00 would look like a range
 
 
 @lru_cache(maxsize=1024)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from croniter import croniter
 
+    from scheduler.parts import Parts, WindowPart
+
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _NO_DATES: FrozenSet[date] = frozenset()
@@ -83,6 +85,11 @@ def transitions(cluster: Cluster, start: datetime, end: datetime) -> Iterator[Tr
         after = schedule.desired(before.until)
         yield Transition(before.until, before.state, after.state, after.reason)
         before = after
+
+
+def parts_at(timing: Timing, at: datetime) -> "Parts":
+    """Return what each part of an evaluation says at an instant, for who wants to see how it came about."""
+    return _schedule(timing).parts(at.astimezone(timezone.utc))
 
 
 def cron_problem(expression: str) -> Optional[str]:
@@ -311,6 +318,10 @@ class _Schedule(Line):
         """Say in words what asks for the state."""
         raise NotImplementedError
 
+    def parts(self, at: datetime) -> "Parts":
+        """Return what each part of the line says."""
+        raise NotImplementedError
+
     def find_state(self, at: datetime) -> State:
         return self.ask(at)[0]
 
@@ -360,13 +371,14 @@ class _Timeline(_Schedule):
             self.lines = [_window_line(window, self.zone, self.skipped) for window in timing.windows]
 
     def ask(self, at: datetime) -> Tuple[State, str]:
-        exception = self._exception_at(at)
-        if exception is not None:
-            return exception
+        return self._exception_at(at) or (self._joined(at), "window")
+
+    def _joined(self, at: datetime) -> State:
+        """Return what the windows come to."""
         for line in self.lines:
             if line.state_at(at) is State.RUNNING:
-                return State.RUNNING, "window"
-        return State.STOPPED, "window"
+                return State.RUNNING
+        return State.STOPPED
 
     def _exception_at(self, at: datetime) -> Optional[Tuple[State, str]]:
         """Return what decides before any window is asked, None if nothing does."""
@@ -375,9 +387,46 @@ class _Timeline(_Schedule):
             index = self._override_at(at)
             if index is not None:
                 return timing.overrides[index].state, "override"
-        if self.forced and local_at(self.zone, at).date() in self.forced:
-            return State(timing.on_excluded_dates.value), "excluded_date"
+        forced = self._forced_at(at)
+        if forced is not None:
+            return forced, "excluded_date"
         return None if timing.state is None else (timing.state, "state")
+
+    def _forced_at(self, at: datetime) -> Optional[State]:
+        """Return the state that an excluded date forces, None if none does."""
+        is_forced = self.forced and local_at(self.zone, at).date() in self.forced
+        return State(self.timing.on_excluded_dates.value) if is_forced else None
+
+    def parts(self, at: datetime) -> "Parts":
+        from scheduler.parts import Parts  # a run never asks
+
+        timing, today = self.timing, local_at(self.zone, at).date()
+        return Parts(
+            windows=tuple(self._window_part(window, at) for window in timing.windows),
+            base=self._joined(at) if timing.state is None else timing.state,
+            excluded=today if today in self.skipped or today in self.forced else None,
+            forced=self._forced_at(at),
+            overrides=tuple(sorted(self._overrides_at(at))),
+            clock=None,
+            is_given_up=False,
+        )
+
+    def _window_part(self, window: Window, at: datetime) -> "WindowPart":
+        from scheduler.parts import WindowPart
+
+        line = _window_line(window, self.zone, self.skipped)
+        start, stop = line.starts.newest(at), line.stops.newest(at)
+        skipped = line.starts._replace(skipped=_NO_DATES).newest(at) if self.skipped else None
+        has_state = start is not None or stop is not None or not self.timing.is_one_sided
+        return WindowPart(
+            window,
+            line.find_state(at) if has_state else None,
+            newest_start=start.at if start else None,
+            newest_stop=stop.at if stop else None,
+            next_start=line.starts.after(at),
+            next_stop=line.stops.after(at),
+            skipped=None if skipped == start else skipped,
+        )
 
     def next_candidate(self, at: datetime) -> Optional[datetime]:
         if self._exception_at(at) is None:
@@ -436,9 +485,12 @@ class _Timeline(_Schedule):
 
     def _override_at(self, at: datetime) -> Optional[int]:
         """Return the index of the last listed override that is active."""
+        return next(self._overrides_at(at), None)
+
+    def _overrides_at(self, at: datetime) -> Iterator[int]:
+        """Yield the indexes of the overrides that are active, from the last listed one on."""
         overrides = self.timing.overrides
-        active = (i for i in reversed(range(len(overrides))) if overrides[i].start <= at < overrides[i].end)
-        return next(active, None)
+        return (i for i in reversed(range(len(overrides))) if overrides[i].start <= at < overrides[i].end)
 
     def cause(self, at: datetime, state: State, kind: str, position: Optional[int]) -> str:
         timing = self.timing
@@ -485,11 +537,18 @@ class _Enforced(_Schedule):
 
     def ask(self, at: datetime) -> Tuple[State, str]:
         state, kind = self.always.ask(at)
-        if kind == "window":
-            clock = self.clock(at)
-            if clock is None or at >= clock + self.enforce:
-                return State.UNMANAGED, "enforce"
+        if kind == "window" and self._is_given_up(self.clock(at), at):
+            return State.UNMANAGED, "enforce"
         return state, kind
+
+    def _is_given_up(self, clock: Optional[datetime], at: datetime) -> bool:
+        """Whether nothing is insisted on any more, if windows decide."""
+        return clock is None or at >= clock + self.enforce
+
+    def parts(self, at: datetime) -> "Parts":
+        parts, clock = self.always.parts(at), self.clock(at)
+        has_exception = bool(parts.overrides) or parts.forced is not None
+        return parts._replace(clock=clock, is_given_up=not has_exception and self._is_given_up(clock, at))
 
     def clock(self, at: datetime) -> Optional[datetime]:
         """Return the instant from which ``enforce`` counts at ``at``: a transition, or what one-sided windows heed."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import pytest
 import typer
@@ -18,7 +18,8 @@ from tests.cli_runner import GOLDEN, Ended, check_golden, heed_interrupts, isola
 ROOT = Path(__file__).parent.parent
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 COMMANDS = (
-    *("validate", "evaluate", "calendar", "holidays", "plan", "apply", "simulate"),
+    *("validate", "evaluate", "explain", "calendar", "savings", "holidays", "plan", "apply"),
+    "simulate",
     *("package", "deploy", "status", "undeploy"),
 )
 
@@ -112,11 +113,12 @@ def test_a_name_that_stdout_cannot_write_ends_no_command(tmp_path: Path) -> None
     assert "# running   . stopped   + partly   - unmanaged" in ended.stdout
 
 
-def test_a_closed_pipe_is_no_bug() -> None:
+@pytest.mark.parametrize("arguments", [("calendar",), ("evaluate", "--json"), ("calendar", "--ics", "-"), ("--help",)])
+def test_a_closed_pipe_is_no_bug(arguments: Sequence[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "scheduler", "calendar"],
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "scheduler", *arguments],
         check=False,
         stdout=writer,
         stderr=subprocess.PIPE,
@@ -124,8 +126,25 @@ def test_a_closed_pipe_is_no_bug() -> None:
         env=environment({}),
     )
     os.close(writer)
-    assert b"bug" not in done.stderr
-    assert done.returncode == 1
+    assert (done.returncode, done.stderr) == (1, b"error: the output cannot be written (Broken pipe)\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    "arguments", [("calendar",), ("evaluate", "--json"), ("calendar", "--ics", "-"), ("plan", "--help"), ("--version",)]
+)
+def test_a_full_disk_is_no_bug(arguments: Sequence[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "scheduler", *arguments],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=GOLDEN,
+            env=environment({}),
+        )
+    message = b"error: the output cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +193,16 @@ def test_every_help_has_an_example(command: str) -> None:
     ended = run(command, "--help")
     assert (ended.code, ended.stderr) == (0, "")
     assert f"Examples:\n    cce-scheduler {command}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("cce-scheduler ev", ["evaluate"]), ("cce-scheduler explain --se", ["--servers"])],
+)
+def test_a_shell_can_complete_commands_and_options(words: str, completed: List[str]) -> None:
+    asked = {"_CCE_SCHEDULER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    ended = start("-c", "from scheduler.cli import main; main()", **asked)
+    assert (ended.code, ended.stdout.split(), ended.stderr) == (0, completed, "")
 
 
 def broken() -> typer.Typer:
@@ -291,7 +320,8 @@ class TestValidate:
         )
         path = "schedules.office-hours.windows[0].start"
         ended = run("validate", "--file", str(file))
-        assert (ended.code, ended.stderr) == (0, f"{file}:11:16: warning: {path}: {message}\n")
+        quoted = '   11 |       - start: "0 8 1 * mon-fri"\n      |                ^\n'
+        assert (ended.code, ended.stderr) == (0, f"{file}:11:16: warning: {path}: {message}\n{quoted}")
         assert ended.stdout.startswith(f"{file} is valid: 5 clusters on ")
         ended = run("validate", "--file", str(file), "--json")
         assert (ended.code, ended.stderr, ended.json["valid"], ended.json["problems"]) == (0, "", True, [])

@@ -43,9 +43,10 @@ def test_draws_holidays_and_an_override(monkeypatch: pytest.MonkeyPatch) -> None
 def test_gives_machines_every_transition_in_order() -> None:
     ended = run("calendar", *YEAR_END, "--json")
     assert (ended.code, ended.stderr) == (0, "")
-    instants = [datetime.fromisoformat(found["at"]) for found in ended.json]
+    found = [element for element in ended.json if element["from"]]
+    instants = [datetime.fromisoformat(element["at"]) for element in found]
     assert instants == sorted(instants)
-    assert ended.json[1] == {
+    assert found[1] == {
         "cluster": "dev",
         "at": "2026-12-24T08:00:00+07:00",
         "from": "stopped",
@@ -56,8 +57,42 @@ def test_gives_machines_every_transition_in_order() -> None:
 
 def test_a_transition_at_the_first_moment_belongs_to_it_and_one_at_the_last_does_not() -> None:
     asked = ("calendar", "--cluster", "dev", "--days", "1", "--json", "--from")
-    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["running", "stopped"]
-    assert [found["to"] for found in run(*asked, "2026-11-23T01:00:01Z").json] == ["stopped", "running"]
+    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["stopped", "running", "stopped"]
+    assert [found["to"] for found in run(*asked, "2026-11-23T01:00:01Z").json] == ["running", "stopped", "running"]
+
+
+def test_gives_machines_the_state_in_which_each_cluster_begins() -> None:
+    found = run("calendar", "--days", "1", "--json", "--from", "2026-11-23").json
+    begins = [(element["cluster"], element["at"], element["to"]) for element in found if element["from"] is None]
+    assert begins == [
+        ("dev", "2026-11-23T00:00:00+07:00", "stopped"),
+        ("test", "2026-11-23T00:00:00+07:00", "stopped"),
+        ("batch", "2026-11-23T00:00:00+07:00", "stopped"),
+        ("demo", "2026-11-23T00:00:00+07:00", "running"),
+        ("old", "2026-11-23T00:00:00+07:00", "unmanaged"),
+    ]
+    for name in ("dev", "test", "batch", "demo", "old"):
+        own = [element for element in found if element["cluster"] == name]
+        assert [element["from"] for element in own] == [None, *(element["to"] for element in own[:-1])]
+
+
+def test_shows_which_of_two_equal_times_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "version: 1\ntimezone: Europe/London\nclusters:\n"
+        "  - {name: dev, cluster_id: a, windows: [{start: 30 1 * * *, stop: 45 1 * * *}]}\n",
+        encoding="utf-8",
+    )
+    ended = run("calendar", "--file", str(file), "--from", "2026-10-25", "--days", "1")
+    assert [text.split("  ")[0] for text in ended.stdout.splitlines()[-4:]] == [
+        "Sun 2026-10-25 01:30 UTC+01:00",
+        "Sun 2026-10-25 01:45 UTC+01:00",
+        "Sun 2026-10-25 01:30 UTC+00:00",
+        "Sun 2026-10-25 01:45 UTC+00:00",
+    ]
+    assert "until Sun 01:45 UTC+01:00" in ended.stdout
+    ended = run("evaluate", "--file", str(file), "--at", "2026-10-25T01:30:00Z")
+    assert ended.stdout.startswith("Sun 2026-10-25 01:30:00 UTC+00:00 Europe/London\n")
 
 
 def test_says_that_nothing_happens() -> None:
@@ -80,7 +115,7 @@ def test_events_begin_and_end_at_the_transitions(tmp_path: Path) -> None:
         (t["cluster"], word, datetime.fromisoformat(t["at"]).astimezone(timezone.utc))
         for t in ended.json
         for word, side in (("begins", "to"), ("ends", "from"))
-        if t[side] == "running"
+        if t[side] == "running" and t["from"]
     }
     # London already runs when the fortnight begins, and still when it ends: its events are whole all the same.
     outside = {
@@ -126,3 +161,18 @@ def test_the_schedules_file_is_not_overwritten_with_a_calendar(tmp_path: Path) -
     assert ended.code == 1
     assert ended.stderr == f"error: {file} is the schedules file itself: name another file with --ics\n"
     assert file.read_bytes() == (GOLDEN / "schedules.yaml").read_bytes()
+
+
+def test_a_dash_writes_the_events_to_stdout_and_nothing_else(tmp_path: Path) -> None:
+    with freeze_time("2026-11-22T12:00:00Z"):
+        ended = run("calendar", *YEAR_END, "--ics", "-")
+        run("calendar", *YEAR_END, "--ics", str(tmp_path / "a.ics"))
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout.encode() == (tmp_path / "a.ics").read_bytes()
+    assert not Path("-").exists()
+
+
+def test_stdout_does_not_take_events_and_machine_output() -> None:
+    ended = run("calendar", "--ics", "-", "--json")
+    assert (ended.code, ended.stdout) == (64, "")
+    assert "stdout cannot take both: name a file" in ended.stderr

@@ -123,12 +123,17 @@ class TestPlan:
         assert ended.code == 0
         assert ended.stdout.endswith(
             "! every stop is refused: limits.max_stops_per_run: this run would stop 2 servers, 1 are allowed, so it "
-            "stops none: raise the limit if that many is right\nPlan: 0 to start, 2 to stop, 0 held, 0 failed.\n"
+            "stops none: raise the limit if that many is right\n"
+            "Plan: 0 to start, 0 to stop, 2 refused, 0 held, 0 failed.\n"
         )
+        assert run("plan", "--at", NIGHT, "--detailed-exitcode", *asked).code == 0
         with freeze_time(NIGHT_AT):
+            assert run("plan", *asked) == (1, ended.stdout, "")
             ended = run("apply", *asked)
         assert ended.code == 1
         assert "! every stop is refused" in ended.stdout
+        assert "  (SOFT, refused)\n" in ended.stdout
+        assert ended.stdout.endswith("Applied: 0 started, 0 stopped, 2 refused, 0 held, 0 failed.\n")
         assert not posts(cloud)
 
     def test_wrong_keys_are_a_failure_that_names_them(

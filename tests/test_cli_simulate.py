@@ -129,9 +129,10 @@ class TestPicture:
         assert self.hours("Australia/Lord_Howe", "2026-10-04", 23)[2] == 2
 
     def test_cells_show_running_stopped_partly_and_unmanaged(self) -> None:
-        strip = Strip(MONDAY, timedelta(hours=1), [1.0, 0.0, 0.5, None, 0.96, 0.04])
-        _, row = draw(strip, ZoneInfo("Asia/Bangkok"))
-        assert row.plain == f"Mon 2026-11-23  ██··▒▒--██··{'  ' * 18}   2.5 h"
+        shares = [1.0, 0.0, 0.5, 0.0, 0.96, 0.04, 0.4, 0.0]
+        strip = Strip(MONDAY, timedelta(hours=1), shares, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.6, 0.4])
+        _, row = draw(strip, ZoneInfo("Asia/Bangkok"), width=80)
+        assert row.plain == f"Mon 2026-11-23  ██··▒▒--██··▒▒▒▒{'  ' * 16}   2.9 h"
         assert legend(unmanaged=True).plain == "█ running   · stopped   ▒ partly   - unmanaged"
 
 

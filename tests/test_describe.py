@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.describe import describe_duration, describe_moment, describe_window
+from scheduler.describe import describe_duration, describe_moment, describe_window, write_local
 from scheduler.model import Window
 from tests.oracle_cases import utc
 
@@ -31,6 +31,22 @@ def test_writes_a_duration_in_its_largest_whole_unit(seconds: int, text: str) ->
 )
 def test_writes_an_instant_so_that_it_cannot_be_mistaken(at: str, text: str) -> None:
     assert describe_moment(ZoneInfo("Asia/Bangkok"), utc(at), utc("2026-12-01T12:00+07:00")) == text
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        pytest.param("2026-10-25T00:30Z", "Sun 01:30 UTC+01:00", id="the-first-time"),
+        pytest.param("2026-10-25T01:30Z", "Sun 01:30 UTC+00:00", id="the-second-time"),
+        pytest.param("2026-10-24T23:59Z", "Sun 00:59", id="before"),
+        pytest.param("2026-10-25T02:00Z", "Sun 02:00", id="after"),
+        pytest.param("2026-03-29T01:00Z", "Sun 02:00", id="the-end-of-a-gap"),
+    ],
+)
+def test_writes_the_offset_of_a_time_that_clocks_show_twice(at: str, text: str) -> None:
+    instant, zone = utc(at.replace("Z", "+00:00")), ZoneInfo("Europe/London")
+    assert write_local(instant, zone, "%a %H:%M") == text
+    assert describe_moment(zone, instant, instant) == text
 
 
 @pytest.mark.parametrize(

@@ -175,22 +175,22 @@ TABLE = [
     # --- clocks put back: New York, 2026-11-01, 02:00 becomes 01:00 at 06:00 UTC
     pytest.param(
         windows(NEW_YORK, ("30 1 * * *", "45 1 * * *")), "2026-11-01T05:44:59Z", "running",
-        "window 1 (daily 01:30-01:45 America/New_York), until Sun 01:45",
+        "window 1 (daily 01:30-01:45 America/New_York), until Sun 01:45 UTC-04:00",
         "2026-11-01T05:30Z", "2026-11-01T05:45Z", id="the-hour-that-repeats-at-first",
     ),
     pytest.param(
         windows(NEW_YORK, ("30 1 * * *", "45 1 * * *")), "2026-11-01T05:45Z", "stopped",
-        "outside window 1 (daily 01:30-01:45 America/New_York), until Sun 01:30",
+        "outside window 1 (daily 01:30-01:45 America/New_York), until Sun 01:30 UTC-05:00",
         "2026-11-01T05:45Z", "2026-11-01T06:30Z", id="between-the-two",
     ),
     pytest.param(
         windows(NEW_YORK, ("30 1 * * *", "45 1 * * *")), "2026-11-01T06:30Z", "running",
-        "window 1 (daily 01:30-01:45 America/New_York), until Sun 01:45",
+        "window 1 (daily 01:30-01:45 America/New_York), until Sun 01:45 UTC-05:00",
         "2026-11-01T06:30Z", "2026-11-01T06:45Z", id="the-hour-that-repeats-again",
     ),
     pytest.param(
         windows("Australia/Lord_Howe", ("45 1 * * *", "50 1 * * *")), "2026-04-04T15:15Z", "running",
-        "window 1 (daily 01:45-01:50 Australia/Lord_Howe), until Sun 01:50",
+        "window 1 (daily 01:45-01:50 Australia/Lord_Howe), until Sun 01:50 UTC+10:30",
         "2026-04-04T15:15Z", "2026-04-04T15:20Z", id="half-an-hour-that-repeats",
     ),
     pytest.param(
@@ -378,7 +378,7 @@ TABLE = [
     # --- seldom changing
     pytest.param(
         FOLD_ONLY, "2026-07-01T00:00Z", "running",
-        "window 1 (daily 01:30-01:00 America/New_York), until 2026-11-01 01:00",
+        "window 1 (daily 01:30-01:00 America/New_York), until 2026-11-01 01:00 UTC-05:00",
         "2025-11-02T06:30Z", "2026-11-01T06:00Z", id="windows-that-gap-once-a-year",
     ),
     pytest.param(

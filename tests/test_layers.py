@@ -24,8 +24,14 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         *("scheduler.localtime", "scheduler.describe", "scheduler.hours", "scheduler.document", "scheduler.settings"),
         *("scheduler.public_holidays", "scheduler.spans", "scheduler.cron"),
     ),
-    ("scheduler.evaluate", "scheduler.function", "scheduler.control_plane", "scheduler.remote_override"),
-    ("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled"),
+    (
+        *("scheduler.evaluate", "scheduler.parts", "scheduler.function", "scheduler.control_plane"),
+        "scheduler.remote_override",
+    ),
+    (
+        *("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled", "scheduler.savings"),
+        *("scheduler.explain", "scheduler.compare"),
+    ),
     ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution"),
     ("scheduler.execute", "scheduler.observe"),
     ("scheduler.reconcile",),

@@ -31,6 +31,10 @@ REAL_CLOCK = Clock(
 """The time of a person's run."""
 
 
+class NoCredentialsError(InputError):
+    """There are no keys in any of the places where they are looked for."""
+
+
 class Target(NamedTuple):
     """What the options say of the cloud to use."""
 
@@ -72,7 +76,7 @@ def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[
     try:
         credentials, profile_project_id = read_profile()
     except InputError as e:
-        raise InputError(f"no credentials: set {_AK} and {_SK}, or write a profile ({e})") from e
+        raise NoCredentialsError(f"no credentials: set {_AK} and {_SK}, or write a profile ({e})") from e
     return credentials, project_id or profile_project_id
 
 

@@ -12,10 +12,12 @@ from scheduler.cli.calendar import calendar
 from scheduler.cli.deploy import deploy
 from scheduler.cli.evaluate import evaluate
 from scheduler.cli.exits import ExitCode, finish, program_version
+from scheduler.cli.explain import explain
 from scheduler.cli.holidays import holidays
 from scheduler.cli.output import note
 from scheduler.cli.package import package
 from scheduler.cli.plan import plan
+from scheduler.cli.savings import savings
 from scheduler.cli.simulate import simulate
 from scheduler.cli.status import status
 from scheduler.cli.undeploy import undeploy
@@ -59,7 +61,16 @@ def _about(
 _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
-    (calendar, ("calendar", "calendar --from 2026-12-24 --days 14 --ics clusters.ics")),
+    (explain, ("explain dev", "explain dev --servers --at 2026-11-23T21:00:00+07:00")),
+    (
+        calendar,
+        (
+            "calendar",
+            "calendar --from 2026-12-24 --days 14 --ics clusters.ics",
+            "calendar --against old/schedules.yaml",
+        ),
+    ),
+    (savings, ("savings --from 2026-12-01 --days 31", "savings --simulated --json")),
     (holidays, ("holidays", "holidays --years 5", "holidays --check")),
     (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),
     (apply, ("apply", "apply --cluster dev --wait", "apply --simulated --wait")),
@@ -70,7 +81,13 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (undeploy, ("undeploy",)),
 )
 
-application = typer.Typer(cls=Commands, callback=_about, rich_markup_mode=None, pretty_exceptions_enable=False)
+application = typer.Typer(
+    cls=Commands,
+    callback=_about,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 120},
+)
 for _command, _examples in _COMMANDS:
     _lines = "\n".join(f"  cce-scheduler {example}" for example in _examples)
     application.command(epilog=f"\b\nExamples:\n{_lines}")(_command)

@@ -8,39 +8,48 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import RenderableType
 
+from scheduler.cli.against import When, compare_files, comparison_json, describe_comparison
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
     LONGEST_DAYS,
     AsJson,
+    Begin,
     ClusterNames,
     File,
     Span,
     load_selected,
     read_span,
 )
-from scheduler.cli.output import line, note, show, show_json, table
+from scheduler.cli.output import line, note, show, show_bytes, show_json, table
 from scheduler.cli.page import render_page
 from scheduler.cli.picture import Strip, draw, legend
+from scheduler.compare import transitions_in
+from scheduler.describe import write_local
 from scheduler.errors import InputError
-from scheduler.evaluate import desired_state, transitions
+from scheduler.evaluate import desired_state
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
+from scheduler.savings import describe_hours, find_hours
 
-From = Annotated[
-    Optional[str],
-    typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
-]
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
     Optional[Path],
-    typer.Option("--ics", metavar="FILE", help="Write the times of running as events for a calendar program."),
+    typer.Option(
+        "--ics", metavar="FILE", help="Write the times of running as events for a calendar program; - is stdout."
+    ),
 ]
 Html = Annotated[
     Optional[Path],
     typer.Option("--html", metavar="FILE", help="Write a page for a browser, complete in one file."),
 ]
 
+Against = Annotated[
+    Optional[Path],
+    typer.Option("--against", metavar="OLD", help="Show what differs from another version of the file, and only that."),
+]
+
+_STDOUT = Path("-")
 _INSTANT = timedelta(microseconds=1)
 _SLOT = timedelta(minutes=15)
 
@@ -58,23 +67,38 @@ def calendar(  # noqa: PLR0913 - one for each option
     *,
     file: File = DEFAULT_FILE,
     cluster: ClusterNames = None,
-    begin: From = None,
+    begin: Begin = None,
     days: Days = 7,
     as_json: AsJson = False,
     ics: Ics = None,
     html: Html = None,
+    against: Against = None,
 ) -> int:
     """Show when clusters will start and stop in the coming days."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
+    if against is not None:
+        if ics is not None:
+            raise typer.BadParameter("a difference has no events: leave one out", param_hint="--against and --ics")
+        compared = compare_files(against, file, cluster, When(begin, days, now))
+        if as_json:
+            show_json(comparison_json(compared))
+        else:
+            show(*describe_comparison(compared))
+        return ExitCode.DONE
     schedules = load_selected(file, cluster)
     span = read_span(begin, days, schedules, now)
     found = coming(schedules, span)
+    if ics == _STDOUT:
+        if as_json:
+            raise typer.BadParameter("stdout cannot take both: name a file", param_hint="--ics - and --json")
+        show_bytes(calendar_file(schedules, span, now))
+        return ExitCode.DONE
     if ics is not None:
         write_beside(file, ics, calendar_file(schedules, span, now), "--ics")
     if html is not None:
         write_beside(file, html, render_page(schedules, span, now).encode(), "--html")
     if as_json:
-        show_json([_transition_json(c, t) for c, t in found])
+        show_json([*_beginnings_json(schedules, span), *(_transition_json(c, t) for c, t in found)])
     else:
         show(*_picture(schedules, span, found))
     return ExitCode.DONE
@@ -85,7 +109,7 @@ def coming(schedules: Schedules, span: Span) -> List[Tuple[Cluster, Transition]]
     found = [
         (cluster, transition)
         for cluster in schedules.clusters
-        for transition in transitions(cluster, span.start - _INSTANT, span.end - _INSTANT)
+        for transition in transitions_in(cluster, span.start, span.end)
     ]
     return sorted(found, key=lambda item: item[1].at)
 
@@ -143,12 +167,13 @@ def write_beside(file: Path, path: Path, content: bytes, option: str) -> None:
 
 
 def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Transition]]) -> Iterator[RenderableType]:
-    begin, end = (f"{at.astimezone(span.zone):%a %Y-%m-%d %H:%M}" for at in (span.start, span.end))
+    begin, end = (write_local(at, span.zone) for at in (span.start, span.end))
     yield line(f"From {begin} to {end} {span.zone.key}", "bold")
     for cluster in schedules.clusters:
         zone = ZoneInfo(cluster.timing.timezone)
         yield ""
-        yield line(f"{cluster.name}{'' if zone == span.zone else f' ({zone.key})'}", "bold")
+        own_zone = "" if zone == span.zone else f" ({zone.key})"
+        yield line(f"{cluster.name}{own_zone}: {describe_hours(find_hours(cluster, span.start, span.end))}", "bold")
         yield from draw(_strip(cluster, span), zone)
     yield ""
     yield legend(unmanaged=True)
@@ -162,18 +187,17 @@ def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Tr
 
 
 def _row(cluster: Cluster, transition: Transition, zone: ZoneInfo) -> Tuple[str, str, str, str]:
-    at = transition.at.astimezone(zone)
-    return f"{at:%a %Y-%m-%d %H:%M}", cluster.name, transition.after.value, transition.reason
+    return write_local(transition.at, zone), cluster.name, transition.after.value, transition.reason
 
 
 def _strip(cluster: Cluster, span: Span) -> Strip:
-    """Return how much of each quarter of an hour a cluster should run."""
+    """Return how much of each quarter of an hour a cluster should run, and how much of it is unmanaged."""
     slots = -((span.start - span.end) // _SLOT)
     running, unmanaged = [timedelta()] * slots, [timedelta()] * slots
     for stretch in stretches(cluster, span):
         if stretch.state is not State.STOPPED:
             _add(running if stretch.state is State.RUNNING else unmanaged, stretch, span)
-    return Strip(span.start, _SLOT, [None if u * 2 > _SLOT else r / _SLOT for r, u in zip(running, unmanaged)])
+    return Strip(span.start, _SLOT, [r / _SLOT for r in running], [u / _SLOT for u in unmanaged])
 
 
 def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
@@ -184,6 +208,19 @@ def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
         until = min(end, span.start + (number + 1) * _SLOT)
         slots[number] += until - at
         at = until
+
+
+def _beginnings_json(schedules: Schedules, span: Span) -> Iterator[Dict[str, Any]]:
+    """Yield the state of each cluster just before the first moment of a span: it comes from nowhere."""
+    for cluster in schedules.clusters:
+        found = desired_state(cluster, span.start - _INSTANT)
+        yield {
+            "cluster": cluster.name,
+            "at": write_instant(span.start, cluster.timing.timezone),
+            "from": None,
+            "to": found.state.value,
+            "reason": found.reason,
+        }
 
 
 def _transition_json(cluster: Cluster, transition: Transition) -> Dict[str, Any]:

@@ -8,14 +8,18 @@
       = hold   1 already stopped, 1 excluded by server "bastion-*"
 
     Plan: 0 to start, 1 to stop, 2 held, 0 failed.
+
+Where a limit refuses the stops, none of them is counted as one that will happen.
 """
 
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 from rich.console import RenderableType
 
 from scheduler.cli.output import line
+from scheduler.describe import write_local
+from scheduler.errors import SchedulerError
 from scheduler.model import Action, ClusterPlan, Desired, Hold, Outcome, Power, Run, Server, ServerId, State
 from scheduler.report import hold_counts
 
@@ -24,19 +28,21 @@ _INDENT = 2
 _WARN, _FAIL = "yellow", "red"
 
 
-def show_run(run: Run, *, verbose: bool) -> Iterator[RenderableType]:
-    """Yield the lines of a run."""
+def show_run(run: Run, *, verbose: bool, notes: "Mapping[str, str] | None" = None) -> Iterator[RenderableType]:
+    """Yield the lines of a run; ``notes`` are further lines about clusters, by name."""
     outcomes: Dict[Tuple[str, ServerId], Outcome] = {(o.cluster, o.server.server_id): o for o in run.outcomes}
     for planned in run.plan.clusters:
         name = planned.cluster.name
         yield line(_header(name, planned), _STATE_STYLES[planned.desired.state])
         yield line(planned.desired.reason, "dim", _INDENT)
+        if notes and name in notes:
+            yield line(notes[name], "dim", _INDENT)
         servers = [action.server for action in planned.actions]
         servers += [hold.server for hold in planned.holds if verbose]
         width = max((len(_name(server)) for server in servers), default=0)
         for action in planned.actions:
             outcome = outcomes.get((name, action.server.server_id))
-            yield from _action(action, outcome, width)
+            yield from _action(action, outcome, width, run.plan.refusal)
         yield from _holds(planned.holds, width, verbose=verbose)
         for warning in planned.warnings:
             yield line(f"! warning: {warning}", _WARN, _INDENT)
@@ -58,16 +64,18 @@ def _header(name: str, planned: ClusterPlan) -> str:
 
 
 def _since(desired: Desired, zone: ZoneInfo) -> str:
-    return f" since {desired.since.astimezone(zone):%a %Y-%m-%d %H:%M}" if desired.since else ""
+    return f" since {write_local(desired.since, zone)}" if desired.since else ""
 
 
-def _action(action: Action, outcome: "Outcome | None", width: int) -> Iterator[RenderableType]:
+def _action(
+    action: Action, outcome: "Outcome | None", width: int, refusal: "SchedulerError | None"
+) -> Iterator[RenderableType]:
     starts = action.power is Power.START
     sign, verb, style = ("+", "start", "green") if starts else ("-", "stop ", "yellow")
-    soft = "" if starts else f"  ({action.power.value.split()[1]})"
+    soft = "" if starts else f"  ({action.power.value.split()[1]}{', refused' if refusal else ''})"
     server = f"{_name(action.server):{width}}  {action.server.server_id}"
     yield line(f"{sign} {verb}  {server}{soft}", style, _INDENT)
-    if outcome and outcome.error:
+    if outcome and outcome.error and outcome.error is not refusal:
         yield line(f"! failed: {outcome.error}", _FAIL, _INDENT * 2)
 
 
@@ -83,14 +91,23 @@ def _name(server: Server) -> str:
     return server.name or "(no name)"
 
 
+def _refused(run: Run) -> int:
+    """Return how many stops a limit refuses."""
+    if run.plan.refusal is None:
+        return 0
+    return sum(action.power is not Power.START for c in run.plan.clusters for action in c.actions)
+
+
 def _summary(run: Run) -> str:
     clusters = run.plan.clusters
     errors = [*(c.error for c in clusters), *(o.error for o in run.outcomes), run.plan.failure]
-    failed = sum(error is not None for error in errors)
+    failed = sum(error is not None and error is not run.plan.refusal for error in errors)
+    refused = _refused(run)
     powers: List[Power] = [o.power for o in run.outcomes if o.is_accepted]
     words = ("Applied:", "started", "stopped")
     if run.dry_run:
-        powers = [action.power for c in clusters for action in c.actions]
+        powers = [a.power for c in clusters for a in c.actions if not refused or a.power is Power.START]
         words = ("Plan:", "to start", "to stop")
     starts, held = powers.count(Power.START), sum(len(c.holds) for c in clusters)
-    return f"{words[0]} {starts} {words[1]}, {len(powers) - starts} {words[2]}, {held} held, {failed} failed."
+    stops = f"{len(powers) - starts} {words[2]}{f', {refused} refused' if refused else ''}"
+    return f"{words[0]} {starts} {words[1]}, {stops}, {held} held, {failed} failed."

@@ -9,6 +9,7 @@ import typer
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, ClusterNames, File, load_selected, read_at
 from scheduler.cli.output import line, show, show_json, table
+from scheduler.describe import write_local
 from scheduler.evaluate import desired_state
 from scheduler.model import Schedules
 from scheduler.report import desired_json
@@ -39,6 +40,6 @@ def _show_instant(schedules: Schedules, at: datetime) -> None:
     zone = schedules.clusters[0].timing.timezone
     found = [(cluster.name, desired_state(cluster, at)) for cluster in schedules.clusters]
     show(
-        line(f"{at.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M:%S} {zone}", "bold"),
+        line(f"{write_local(at, ZoneInfo(zone), '%a %Y-%m-%d %H:%M:%S')} {zone}", "bold"),
         table(("CLUSTER", "STATE", "REASON"), [(name, d.state.value, d.reason) for name, d in found]),
     )

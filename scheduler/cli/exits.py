@@ -10,6 +10,9 @@
 ====  ============================================================================
 """
 
+import contextlib
+import errno
+import os
 import platform
 import sys
 import traceback
@@ -21,8 +24,10 @@ from typing import Any, Callable, Sequence, Type
 import typer
 
 from scheduler.cli.output import note
+from scheduler.cli.problems import show_problems
 from scheduler.errors import ConfigError, SchedulerError
 
+_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _PACKAGE = Path(__file__).parents[1]
 # typer re-exports only this one; its base is click's UsageError, or the copy of it that later releases bring along.
 UsageError: Type[Exception] = typer.BadParameter.__mro__[1]
@@ -44,8 +49,12 @@ def finish(command: Callable[[], object], arguments: Sequence[str], names: Seque
     """Run a command and return its exit code; ``arguments`` are its own, ``names`` those of all commands."""
     try:
         code = command()
+        sys.stdout.flush()
+    except ConfigError as e:
+        show_problems(e.file, e.problems)
+        return ExitCode.FAILED
     except SchedulerError as e:
-        note(str(e) if isinstance(e, ConfigError) else f"error: {e}", "red")
+        note(f"error: {e}", "red")
         return ExitCode.FAILED
     except (KeyboardInterrupt, typer.Abort):
         note("interrupted")
@@ -54,7 +63,13 @@ def finish(command: Callable[[], object], arguments: Sequence[str], names: Seque
         shown: Any = e
         shown.show()
         return ExitCode.USAGE if isinstance(e, UsageError) else ExitCode.FAILED
+    except SystemExit as e:  # typer's own end of a closed pipe
+        if not isinstance(e.__context__, BrokenPipeError):
+            raise
+        return _give_up_output(e.__context__)
     except Exception as e:  # noqa: BLE001 - the one place where a bug ends
+        if isinstance(e, OSError) and e.errno in _UNWRITABLE and e.filename is None:
+            return _give_up_output(e)
         note(_report_of(e, arguments, names), "red")
         return ExitCode.BUG
     return code if isinstance(code, int) else ExitCode.DONE
@@ -66,6 +81,16 @@ def program_version() -> str:
         return version("cce-scheduler")
     except PackageNotFoundError:  # a bare checkout
         return "unknown"
+
+
+def _give_up_output(error: OSError) -> int:
+    """Say that the output cannot be written, and let nothing more be written when the process ends."""
+    with contextlib.suppress(OSError, ValueError):
+        note(f"error: the output cannot be written ({error.strerror})", "red")
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+    return ExitCode.FAILED
 
 
 def _report_of(error: Exception, arguments: Sequence[str], names: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ class _Outcome(NamedTuple):
 
 
 def holidays(*, file: File = DEFAULT_FILE, years: Years = 3, check: Check = False, as_json: AsJson = False) -> int:
-    """Write the public holidays of the file's calendars to holidays.json.
+    """Write the public holidays of calendars to holidays.json.
 
     It lies beside the schedules file and belongs to it: commit both. Runs and validate say in time before it ends.
     """

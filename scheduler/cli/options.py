@@ -26,8 +26,15 @@ At = Annotated[
     Optional[str],
     typer.Option("--at", metavar="T", help="An instant with its offset instead of now."),
 ]
+Begin = Annotated[
+    Optional[str],
+    typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
-Region = Annotated[Optional[str], typer.Option("--region", help="The region of clusters for which the file has none.")]
+Region = Annotated[
+    Optional[str],
+    typer.Option("--region", metavar="REGION", help="The region of clusters for which the file has none."),
+]
 Endpoint = Annotated[Optional[str], typer.Option("--endpoint", metavar="URL", help="The ECS endpoint to use.")]
 CceEndpoint = Annotated[Optional[str], typer.Option("--cce-endpoint", metavar="URL", help="The CCE endpoint to use.")]
 Simulated = Annotated[

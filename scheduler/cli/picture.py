@@ -5,7 +5,8 @@
                     00    03    06    09    12    15    18    21
     Mon 2026-11-23  ................########################........  12.0 h
 
-Readable without colour, and in ASCII where the terminal has no block characters.
+Readable without colour, and in ASCII where the terminal has no block characters. Where 72 columns are too many, an
+hour is one character instead of two, and below 48 columns the year and the sums are left out.
 """
 
 from datetime import date, datetime, timedelta
@@ -15,20 +16,20 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from scheduler.cli.output import can_write
+from scheduler.cli.output import can_write, results
 
 _HOURS = 24
-_LABEL_EVERY = 3
 _ALMOST = 0.95
 """A cell counts as running from this share on, and as stopped up to its complement: a stop takes a while."""
 
 
 class Strip(NamedTuple):
-    """What fraction of a cluster runs in each step of time; None where it is unmanaged."""
+    """What fraction of a cluster runs in each step of time, and what fraction of the step it is ``unmanaged``."""
 
     start: datetime
     step: timedelta
-    shares: Sequence[Optional[float]]
+    shares: Sequence[float]
+    unmanaged: Optional[Sequence[float]] = None
 
 
 class Hour(NamedTuple):
@@ -37,13 +38,18 @@ class Hour(NamedTuple):
     day: date
     hour: int
     begin: datetime
-    shares: Tuple[Optional[float], ...]
+    shares: Tuple[float, ...]
+    unmanaged: Tuple[float, ...]
 
     @property
-    def share(self) -> Optional[float]:
-        """The fraction of the hour that was running, None if most of it was unmanaged."""
-        known = [share for share in self.shares if share is not None]
-        return sum(known) / len(known) if len(known) * 2 > len(self.shares) else None
+    def share(self) -> float:
+        """The fraction of the hour that was running."""
+        return sum(self.shares) / len(self.shares)
+
+    @property
+    def unmanaged_share(self) -> float:
+        """The fraction of the hour in which nothing was asked for."""
+        return sum(self.unmanaged) / len(self.unmanaged)
 
 
 class _Symbols(NamedTuple):
@@ -58,33 +64,59 @@ _ASCII = _Symbols("#", ".", "+", "-")
 _STYLES = _Symbols("green", "dim", "yellow", "dim")
 
 
+class _Layout(NamedTuple):
+    """How a picture fits ``width`` columns: the form of a date, characters of an hour, hours from label to label."""
+
+    width: int
+    date: str
+    cell: int
+    label_every: int
+    has_sums: bool
+
+
+_LAYOUTS = (
+    _Layout(72, "%a %Y-%m-%d  ", 2, 3, True),
+    _Layout(48, "%a %Y-%m-%d  ", 1, 6, True),
+    _Layout(0, "%a %m-%d  ", 1, 6, False),
+)
+
+
 def local_hours(strip: Strip, zone: ZoneInfo) -> Iterator[Hour]:
     """Yield the hours of a strip as a zone's clocks show them, in order."""
-    hours: Dict[Tuple[date, int], Tuple[datetime, List[Optional[float]]]] = {}
+    hours: Dict[Tuple[date, int], Tuple[datetime, List[Tuple[float, float]]]] = {}
     for number, share in enumerate(strip.shares):
         at = strip.start + number * strip.step
         local = at.astimezone(zone)
-        hours.setdefault((local.date(), local.hour), (at, []))[1].append(share)
-    for (day, hour), (begin, shares) in hours.items():
-        yield Hour(day, hour, begin, tuple(shares))
+        unmanaged = strip.unmanaged[number] if strip.unmanaged else 0.0
+        hours.setdefault((local.date(), local.hour), (at, []))[1].append((share, unmanaged))
+    for (day, hour), (begin, steps) in hours.items():
+        yield Hour(day, hour, begin, tuple(s for s, _ in steps), tuple(u for _, u in steps))
 
 
-def draw(strip: Strip, zone: ZoneInfo) -> Iterator[Text]:
-    """Yield the lines of a picture: 72 columns."""
-    marks = "".join(f"{hour:02}" if hour % _LABEL_EVERY == 0 else "  " for hour in range(_HOURS))
-    yield Text(f"{'':16}{marks.rstrip()}", "dim")
+def draw(strip: Strip, zone: ZoneInfo, width: Optional[int] = None) -> Iterator[Text]:
+    """Yield the lines of a picture for so many columns, by default those of the terminal."""
+    columns = results().width if width is None else width
+    layout = next(layout for layout in _LAYOUTS if columns >= layout.width)
+    every = layout.label_every
+    marks = "".join(f"{hour:02}".ljust(layout.cell * every) for hour in range(0, _HOURS, every)).rstrip()
+    yield _row(f"{'':{len(f'{strip.start:{layout.date}}')}}{marks}", "dim")
     symbols = _symbols()
     days: Dict[date, Dict[int, Hour]] = {}
     for hour in local_hours(strip, zone):
         days.setdefault(hour.day, {})[hour.hour] = hour
     for day, hours in days.items():
-        row = Text(f"{day:%a %Y-%m-%d}  ")
-        cells = (_cell(hours[number], symbols) if number in hours else ("  ", "") for number in range(_HOURS))
+        row = _row(f"{day:{layout.date}}")
+        cells = (_cell(hours[number], symbols) if number in hours else (" ", "") for number in range(_HOURS))
         for (cell, style), same in groupby(cells):
-            row.append(cell * len(list(same)), style)
-        steps = sum(share or 0 for hour in hours.values() for share in hour.shares)
-        row.append(f"  {steps * strip.step / timedelta(hours=1):4.1f} h")
+            row.append(cell * layout.cell * len(list(same)), style)
+        if layout.has_sums:
+            steps = sum(sum(hour.shares) for hour in hours.values())
+            row.append(f"  {steps * strip.step / timedelta(hours=1):4.1f} h")
         yield row
+
+
+def _row(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="crop")
 
 
 def legend(*, unmanaged: bool = False) -> Text:
@@ -99,11 +131,11 @@ def _symbols() -> _Symbols:
 
 
 def _cell(hour: Hour, symbols: _Symbols) -> Tuple[str, str]:
-    share = hour.share
-    if share is None:
+    share, unmanaged = hour.share, hour.unmanaged_share
+    if unmanaged >= _ALMOST:
         place = 3
     elif share >= _ALMOST:
         place = 0
     else:
-        place = 1 if share <= 1 - _ALMOST else 2
-    return symbols[place] * 2, _STYLES[place]
+        place = 1 if share + unmanaged <= 1 - _ALMOST else 2
+    return symbols[place], _STYLES[place]

@@ -1,8 +1,8 @@
 """``plan``: what a run would do; changes nothing."""
 
 import os
-from datetime import datetime, timezone
-from typing import Annotated
+from datetime import datetime, timedelta, timezone
+from typing import Annotated, Dict, Optional
 
 import typer
 
@@ -27,8 +27,12 @@ from scheduler.cli.options import (
 )
 from scheduler.cli.output import show, show_json
 from scheduler.cli.page import render_page
+from scheduler.model import ControlPlaneAction, Plan, Power, Prices
 from scheduler.reconcile import run_once
 from scheduler.report import plan_json
+from scheduler.savings import describe_savings, find_hours, find_savings
+
+_WEEK = timedelta(days=7)
 
 DetailedExitCode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit with 2 when something would be started or stopped.")
@@ -51,7 +55,10 @@ def plan(  # noqa: PLR0913 - one for each option
     simulated: Simulated = False,
     html: Html = None,
 ) -> int:
-    """Show what a run would start and stop, now or at another time."""
+    """Show what a run would start and stop, now or at another time.
+
+    Fails where a run now would: a limit that refuses the stops of another time is only told.
+    """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     instant = read_at(at) if at else now
     schedules = load_selected(file, cluster)
@@ -64,7 +71,19 @@ def plan(  # noqa: PLR0913 - one for each option
     if as_json:
         show_json(plan_json(run.plan))
     else:
-        show(*show_run(run, verbose=verbose))
-    if run.has_failed:
+        show(*show_run(run, verbose=verbose, notes=_savings_of(run.plan, schedules.prices)))
+    refusal = run.plan.refusal
+    if run.has_failed or (refusal is not None and at is None):
         return ExitCode.FAILED
-    return ExitCode.CHANGES if detailed_exitcode and not run.plan.is_empty else ExitCode.DONE
+    powers = [action.power for planned in run.plan.clusters for action in planned.actions]
+    steps = [planned.control_plane.action for planned in run.plan.clusters if planned.control_plane]
+    starts = Power.START in powers or ControlPlaneAction.AWAKE in steps
+    would_act = starts if refusal else not run.plan.is_empty
+    return ExitCode.CHANGES if detailed_exitcode and would_act else ExitCode.DONE
+
+
+def _savings_of(plan: Plan, prices: Optional[Prices]) -> Dict[str, str]:
+    """Return what each cluster saves in the days that follow, in a line; by name."""
+    found = (find_savings(p, find_hours(p.cluster, plan.at, plan.at + _WEEK), prices) for p in plan.clusters)
+    managed = (one for one in found if one.hours.unmanaged != one.hours.whole)
+    return {one.cluster.name: f"next {_WEEK.days} days: {describe_savings(one)}" for one in managed}

@@ -7,6 +7,7 @@ from scheduler.caution import find_cautions
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, File
 from scheduler.cli.output import count, note, show, show_json, table
+from scheduler.cli.problems import show_problems
 from scheduler.config import load_checked
 from scheduler.describe import describe_window
 from scheduler.errors import ConfigError, Problem
@@ -34,12 +35,10 @@ def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
             }
         )
     elif problems:
-        for problem in problems:
-            note(f"{file}:{problem.line}:{problem.column}: {problem}", "red")
+        show_problems(file, problems)
         note(f"{file}: {count(len(problems), 'problem')}")
     else:
-        for warning in warnings:
-            note(f"{file}:{warning.line}:{warning.column}: warning: {warning}", "yellow")
+        show_problems(file, warnings, are_warnings=True)
         _show_found(str(file), checked.schedules)
     return ExitCode.FAILED if problems else ExitCode.DONE
 
