@@ -86,6 +86,25 @@ def test_nothing_in_a_file_steers_the_terminal(content: bytes, command: str, tmp
     assert " | " in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param("function:\n  settings: {ak: hunter2}\n", id="a setting"),
+        pytest.param("function:\n  settings:\n    region:\n      [hunter2]\n", id="a setting on lines of its own"),
+        pytest.param("secretKey: hunter2\n", id="a key anywhere"),
+        pytest.param("security_token: hunter2\n", id="a token"),
+        pytest.param("SK: {x: [hunter2\n", id="not YAML"),
+    ],
+)
+def test_a_line_that_may_hold_a_key_is_not_quoted(section: str, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+    file.write_text(f"{text}{section}", encoding="utf-8")
+    ended = run("evaluate", "--file", str(file))
+    assert ended.code == 1
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_every_command_quotes_what_is_wrong() -> None:
     validated, evaluated = (run(c, "--file", "seven-mistakes.yaml") for c in ("validate", "evaluate"))
     assert validated.stderr == f"{evaluated.stderr}seven-mistakes.yaml: 7 problems\n"

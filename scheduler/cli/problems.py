@@ -7,7 +7,8 @@
           |               ^
 
 A quoted line comes from outside like any other text: what would steer a terminal is written out, and a long line is
-cut on either side of the mark. Machine output has none of this.
+cut on either side of the mark. A line that may hold a key is not quoted: keys do not belong in the file, and where
+somebody wrote one all the same it stays out of logs. Machine output has none of this.
 """
 
 import re
@@ -22,6 +23,10 @@ from scheduler.errors import Problem
 
 _LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What ends a line in YAML."""
+_MAY_HOLD_A_KEY = re.compile(
+    r"\b(ak|sk|access_?key\w*|\w*secret\w*|\w*token\w*|\w*passw(or)?d\w*|\w*credential\w*)\b", re.IGNORECASE
+)
+_SETTINGS = "function.settings"
 _WIDEST = 100
 _REACH = 400
 _TAB = "    "
@@ -41,8 +46,12 @@ def show_problems(file: Union[str, Path], problems: Sequence[Problem], *, are_wa
     word, style = ("warning: ", "yellow") if are_warnings else ("", "red")
     for problem in problems:
         note(f"{file}:{problem.line}:{problem.column}: {word}{problem}", style)
-        if 1 <= problem.line <= len(lines):
+        if 1 <= problem.line <= len(lines) and not _may_hold_a_key(problem, lines[problem.line - 1]):
             note("\n".join(quote_place(lines[problem.line - 1], problem, diagnostics().width)))
+
+
+def _may_hold_a_key(problem: Problem, text: str) -> bool:
+    return problem.path.startswith(_SETTINGS) or _MAY_HOLD_A_KEY.search(text) is not None
 
 
 def quote_place(text: str, problem: Problem, width: int) -> Iterator[str]:
