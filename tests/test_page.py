@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from datetime import date, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,9 +25,11 @@ from scheduler.model import (
     Cluster,
     ClusterId,
     ClusterPlan,
+    ControlPlanePlan,
     Hold,
     HoldKind,
     OnExcludedDates,
+    Overdue,
     Override,
     Plan,
     Power,
@@ -140,6 +143,17 @@ class TestPieces:
             ("Tue 12:00", "window 2"),
         ]
 
+    def test_of_one_sided_windows_the_newest_event_decides(self) -> None:
+        windows = (Window(None, "0 18 * * *"), Window(None, "0 20 * * *"))
+        timing = Timing(timezone="UTC", windows=windows, excluded_dates={"2026-11-24": ""}, enforce_s=3 * 3600)
+        timeline = make_timeline(cluster(timing), span("UTC", date(2026, 11, 24), 1))
+        assert [(start, state, rule) for start, state, _, rule in shown(timeline, "UTC")] == [
+            ("Tue 00:00", "unmanaged", "enforce"),
+            ("Tue 18:00", "stopped", "window 1"),
+            ("Tue 20:00", "stopped", "window 2"),
+            ("Tue 23:00", "unmanaged", "enforce"),
+        ]
+
     def test_a_cluster_that_is_not_enabled_is_unmanaged_all_the_time(self) -> None:
         timing = Timing(timezone="UTC", windows=(OFFICE,), excluded_dates={"2026-11-24": ""})
         timeline = make_timeline(cluster(timing, enabled=False), NOVEMBER)
@@ -183,6 +197,10 @@ class TestTotals:
 
     def test_unmanaged_time_saves_nothing(self) -> None:
         assert Totals(6 * HOUR, 6 * HOUR, 12 * HOUR).saved == 0.25
+
+    def test_halves_of_hours_are_not_rounded_away(self) -> None:
+        timing = Timing(timezone="Asia/Bangkok", windows=(Window("0 8 * * mon", "30 9 * * mon"),))
+        assert "dev 1.5 166.5 99 %" in " ".join(page_of(cluster(timing)).text.split())
 
     def test_stand_beside_each_cluster_and_above_all(self) -> None:
         office, always = Timing(timezone="Asia/Bangkok", windows=(OFFICE,)), Timing(timezone="UTC", state=State.RUNNING)
@@ -236,11 +254,14 @@ class TestText:
             holds=(Hold(HoldKind.LOCKED, server, HOSTILE),),
             warnings=(HOSTILE,),
             error=error,
+            control_plane=ControlPlanePlan(HOSTILE, None, HOSTILE),
+            overdue=(Overdue(HOSTILE, 3600),),
         )
         plan = Plan(NOW, (planned,), refusal=error, warnings=(HOSTILE,), failure=error)
         found = Reader(render_page(Schedules((one,)), NOVEMBER, NOW, plan=plan))
         assert len(found.scripts) == 2
-        assert found.text.count(PRINTED) == 12
+        assert found.text.count(PRINTED) == 14
+        assert "Overdue for 60 min" in found.text
         assert not {"\u2028", "\u202e", "\x00"} & set(found.text)
 
 
@@ -296,6 +317,13 @@ class TestCommands:
         assert ended.code == 1
         assert f"error: {link} is the schedules file itself: name another file with --html\n" in ended.stderr
         assert file.read_bytes() == (GOLDEN / "schedules.yaml").read_bytes()
+
+    def test_without_the_template_library_it_is_said_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "jinja2", None)
+        ended = run("calendar", "--html", str(tmp_path / "a.html"))
+        assert (ended.code, ended.stderr) == (1, "error: --html needs jinja2: pip install 'cce-scheduler[cli]'\n")
 
     def test_a_file_that_cannot_be_written_is_a_known_failure(self, tmp_path: Path) -> None:
         ended = run("calendar", "--html", str(tmp_path / "none" / "a.html"))

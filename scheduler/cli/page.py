@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from scheduler.cli.options import Span
 from scheduler.cli.output import printable
 from scheduler.describe import describe_moment
+from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.localtime import Change, date_flips, first_change, local_at, offset_at
 from scheduler.model import Cluster, ClusterId, Desired, Plan, Rule, Schedules, State, Timing, Window
@@ -93,7 +94,10 @@ def render_page(
     money: Optional[Mapping[str, str]] = None,
 ) -> str:
     """Return the page. ``money`` holds, by name of a cluster, a short text to show beside its hours."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ModuleNotFoundError as e:
+        raise InputError("--html needs jinja2: pip install 'cce-scheduler[cli]'") from e
 
     environment = Environment(
         loader=FileSystemLoader(_ASSETS, encoding="utf-8"),
