@@ -60,6 +60,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], righ
     return made
 
 
+def fits(made: Table) -> bool:
+    """Whether all of a table can be shown, no cell shortened."""
+    console = results()
+    return console.measure(made, options=console.options.update(width=_UNLIMITED)).maximum <= console.width
+
+
 def printable(text: str) -> str:
     """Return a text with what would steer a terminal written out: names come from outside."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
