@@ -248,7 +248,9 @@ class TestCommand:
         assert lines[at + 2].startswith("Mon 2026-11-23  ")
         hours = {c["name"]: c["control_plane_hours"] for c in run(*arguments, "--json").json["clusters"]}
         assert [hours["dev"], len(hours["batch"])] == [None, 24]
-        assert set(hours["batch"][0]) == {"from", "awake"}
+        # Stopped at 00:00 and hibernated at 01:00; awake from 22:00 on.
+        assert [round(hour["awake"]) for hour in hours["batch"]] == [1, *[0] * 21, 1, 1]
+        assert run(*arguments, "--json").json["api_calls"]["control_plane"] == 2
 
     def test_a_run_that_failed_is_1(self, tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
@@ -256,4 +258,4 @@ class TestCommand:
         ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
         assert ended.code == 1
         assert "! failed 1 times: started 0, stopped 0" in ended.stdout
-        assert "At the end 3 servers are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
+        assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout

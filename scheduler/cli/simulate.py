@@ -170,10 +170,12 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _counts(result: Result) -> Iterator[RenderableType]:
-    calls = result.listings + result.start_calls + result.stop_calls
+    calls = result.listings + result.start_calls + result.stop_calls + result.control_plane_calls
     failed = sum(result.failures.values())
     kinds = ((result.listings, "listing"), (result.start_calls, "start"), (result.stop_calls, "stop"))
     counted = ", ".join(count(number, noun) for number, noun in kinds)
+    if result.control_plane_calls:
+        counted += f", {result.control_plane_calls:,} to hibernate or awake"
     yield line(f"{count(result.runs, 'run')}, {failed:,} failed; {count(calls, 'API call')}: {counted}")
     held = ", ".join(f"{number:,} {reason}" for reason, number in result.holds.items())
     yield line(f"Servers held, over all runs: {held or 'none'}")
@@ -193,7 +195,7 @@ def _verdict(result: Result) -> RenderableType:
     astray = [text for found in result.clusters for text in found.astray]
     if not astray:
         return line("At the end every server is as the schedules want it.", "green")
-    words = f"{count(len(astray), 'server')} {'is' if len(astray) == 1 else 'are'}"
+    words = "1 is" if len(astray) == 1 else f"{len(astray):,} are"
     return line(f"At the end {words} not as the schedules want: {', '.join(astray)}", "red")
 
 
@@ -206,7 +208,12 @@ def _result_json(result: Result) -> Dict[str, Any]:
         "runs": result.runs,
         "failed_runs": sum(result.failures.values()),
         "failures": dict(result.failures),
-        "api_calls": {"list": result.listings, "start": result.start_calls, "stop": result.stop_calls},
+        "api_calls": {
+            "list": result.listings,
+            "start": result.start_calls,
+            "stop": result.stop_calls,
+            "control_plane": result.control_plane_calls,
+        },
         "holds": dict(result.holds),
         "faults": dict(result.faults),
         "clusters": [_cluster_json(c, script) for c in result.clusters],

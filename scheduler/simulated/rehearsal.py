@@ -22,7 +22,7 @@ from scheduler.reconcile import place_clusters
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Record
 from scheduler.simulated.chaos import random_faults
-from scheduler.simulated.clusters import HIBERNATION, SimulatedCluster
+from scheduler.simulated.clusters import AVAILABLE, HIBERNATION, SimulatedCluster
 from scheduler.simulated.servers import ACTIVE, DELETED, SHUTOFF
 
 SIMULATED_REGION = "simulated"
@@ -104,6 +104,7 @@ class Result(NamedTuple):
     listings: int
     start_calls: int
     stop_calls: int
+    control_plane_calls: int
     holds: Mapping[str, int]
     failures: Mapping[str, int]
     faults: Mapping[str, int]
@@ -183,6 +184,7 @@ def rehearse(
         listings=sum(record.method == "GET" for record in asked),
         start_calls=sum(record.power is Power.START for record in asked),
         stop_calls=sum(record.power not in (None, Power.START) for record in asked),
+        control_plane_calls=sum("/operation/" in record.path for record in asked),
         holds=dict(holds.most_common()),
         failures=dict(failures.most_common()),
         faults={kind.value: number for kind, number in chaos.counts.most_common()},
@@ -279,7 +281,7 @@ def _result(cluster: Cluster, scene: Scene, script: Script, ledger: Sequence[Rec
         always_on_s=len(servers) * (script.end - script.start).total_seconds(),
         shares=_shares([[(c.at, c.is_running) for c in scene.cloud.history(node)] for node in nodes], script),
         awake=_shares([phases], script) if cluster.control_plane is ControlPlane.HIBERNATE else None,
-        astray=tuple(_astray(cluster, nodes, excluded, script)),
+        astray=tuple(_astray(cluster, nodes, excluded, script, control_plane.phase)),
     )
 
 
@@ -301,15 +303,24 @@ def _shares(histories: Sequence[Sequence[Tuple[datetime, bool]]], script: Script
 
 
 def _astray(
-    cluster: Cluster, nodes: Sequence[SimulatedServer], excluded: Sequence[SimulatedServer], script: Script
+    cluster: Cluster,
+    nodes: Sequence[SimulatedServer],
+    excluded: Sequence[SimulatedServer],
+    script: Script,
+    phase: str,
 ) -> Iterator[str]:
-    """Yield each server that is not as the last run should have left it, and how it is."""
+    """Yield each server that is not as the last run should have left it, and how it is; a sleeping control plane too.
+
+    One that is awake may be kept up for a reason.
+    """
     state = desired_state(cluster, script.start + (script.runs - 1) * script.every).state
     wanted = {State.RUNNING: ACTIVE, State.STOPPED: SHUTOFF}.get(state)
     for server, status in [*((node, wanted) for node in nodes), *((server, ACTIVE) for server in excluded)]:
         is_right = server.status == status and server.task_state is None
         if status is not None and not is_right and server.status != DELETED:
             yield f"{server.name} ({server.status}{f', {server.task_state}' if server.task_state else ''})"
+    if state is State.RUNNING and phase != AVAILABLE:
+        yield f"the control plane of {cluster.name} ({phase})"
 
 
 def _excluded_servers(cluster: Cluster) -> Iterator[Tuple[str, Tuple[str, ...]]]:
