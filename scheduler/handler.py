@@ -75,6 +75,7 @@ def handle(  # noqa: PLR0913 - the two arguments of the platform, and what it re
     environ: Mapping[str, str],
     monotonic: Callable[[], float],
     sleep: Callable[[float], object],
+    chance: Optional[Callable[[], float]] = None,
 ) -> Json:
     """Run once at ``now``. Raises `RunFailedError` where a timer began the run and it failed."""
     begun = monotonic()
@@ -90,7 +91,7 @@ def handle(  # noqa: PLR0913 - the two arguments of the platform, and what it re
             now=lambda: now + timedelta(seconds=monotonic() - begun),
             remaining_s=lambda: deadline - monotonic(),
             sleep=sleep,
-            chance=_chance,
+            chance=chance or _chance,
         )
         connect = _connector(context, lookup, settings, clock.remaining_s)
         asked = _Asked(read_event(event), settings, _schedules_path(settings, environ), now, connect, clock)

@@ -1,5 +1,6 @@
 """``simulate`` and the rehearsal behind it: the real function over HTTP at accelerated time."""
 
+import re
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +12,8 @@ from freezegun import freeze_time
 
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
-from scheduler.model import CLUSTER_TAG, Exclude, Schedules
+from scheduler.model import CLUSTER_TAG, Exclude, Membership, Schedules
+from scheduler.simulated.chaos import Kind
 from scheduler.simulated.rehearsal import Progress, Result, Script, build_scene, rehearse
 from tests.cli_runner import GOLDEN, check_golden, isolate, run
 
@@ -60,6 +62,27 @@ class TestScene:
         cluster = schedules.clusters[0]._replace(exclude=Exclude(servers=(pattern,)))
         scene = build_scene(Schedules((cluster,)), MONDAY)
         assert fnmatchcase(scene.excluded["dev"][0].name, pattern)
+
+    def test_every_enabled_cluster_has_a_control_plane_with_its_nodes(self, schedules: Schedules) -> None:
+        scene = build_scene(schedules, MONDAY, nodes=2)
+        assert {c.name: len(c.nodes) for c in scene.cloud.clusters} == {"dev": 3, "test": 3, "batch": 2, "demo": 2}
+        dev = scene.control_planes["dev"]
+        assert (dev.cluster_id, dev.project_id) == (schedules.clusters[0].cluster_id, schedules.clusters[0].project_id)
+        servers = {server.server_id for server in (*scene.nodes["dev"], *scene.excluded["dev"])}
+        assert {node.server_id for node in dev.nodes} == servers
+
+    def test_a_pool_that_is_excluded_has_a_node_that_is(self, schedules: Schedules) -> None:
+        cluster = schedules.clusters[0]._replace(exclude=Exclude(node_pools=("Ingress GPU",)))
+        scene = build_scene(Schedules((cluster,)), MONDAY, nodes=1)
+        assert [server.name for server in scene.excluded["dev"]] == ["dev-ingress-gpu-1"]
+        nodes = {node.name: node.pool.name if node.pool else None for node in scene.control_planes["dev"].nodes}
+        assert nodes == {"dev-node-1": "default", "dev-ingress-gpu-1": "Ingress GPU"}
+
+    def test_members_that_are_found_by_nodes_have_no_tags(self, schedules: Schedules) -> None:
+        cluster = schedules.clusters[0]._replace(membership=Membership.NODES)
+        scene = build_scene(Schedules((cluster,)), MONDAY)
+        assert {server.tags for server in scene.nodes["dev"]} == {()}
+        assert len(scene.control_planes["dev"].nodes) == 4
 
     def test_the_same_seed_gives_the_same_ids(self, schedules: Schedules) -> None:
         ids = [build_scene(schedules, MONDAY, seed=seed).nodes["dev"][0].server_id for seed in ("a", "a", "b")]
@@ -111,6 +134,31 @@ class TestRehearsal:
         result = rehearse(schedules, file, script)
         assert all("limits.max_stops_per_run" in message for message in result.failures)
         assert (sum(result.failures.values()), result.stop_calls) == (2, 0)
+        assert result.holds == {'excluded by server "bastion-*"': 2, 'excluded by tag "owner=platform"': 2} | {
+            "already running": 2
+        }
+        assert {c.cluster.name: c.astray for c in result.clusters} == {
+            **{name: (f"{name}-node-1 (ACTIVE)",) for name in ("dev", "test", "batch")},
+            "demo": (),
+        }
+
+    def test_only_what_was_asked_for_is_counted(self, schedules: Schedules) -> None:
+        script = Script(MONDAY, MONDAY + DAY, timedelta(hours=1), nodes=2)
+        result = rehearse(schedules, GOLDEN / "schedules.yaml", script, only=["batch"])
+        (batch,) = result.clusters
+        assert (batch.cluster.name, batch.starts, batch.stops) == ("batch", 2, 2)
+        assert (result.start_calls, result.stop_calls, result.listings) == (1, 1, 24)
+        assert sum(result.holds.values()) == 24 * 2 - 4
+
+    @pytest.mark.parametrize("seed", ["1", "2", "3"])
+    def test_comes_to_the_same_end_through_any_faults(self, schedules: Schedules, seed: str) -> None:
+        script = Script(MONDAY, MONDAY + DAY, timedelta(minutes=15), nodes=2, seed=seed, faults=0.3)
+        first, second = (rehearse(schedules, GOLDEN / "schedules.yaml", script) for _ in range(2))
+        assert first == second
+        assert sum(first.faults.values()) > 15
+        assert first.failures
+        hung = Kind.HANGING.value in first.faults  # no `hard_after` in the file: it takes a person
+        assert hung or not any(c.astray for c in first.clusters)
 
 
 class TestPicture:
@@ -160,9 +208,55 @@ class TestCommand:
         assert dev["hours"][8] == {"from": "2026-11-23T08:00:00+07:00", "running": 1.0}
         assert dev["server_hours_on"] + dev["server_hours_saved"] == pytest.approx(dev["server_hours_always_on"])
 
+    @pytest.mark.parametrize(
+        ("width", "last"), [(64, "HOURS OFF  SAVED"), (39, "CLUSTER  SAVED"), (30, "CLUSTER  SAVED")]
+    )
+    def test_a_narrow_terminal_shows_what_is_saved(
+        self, monkeypatch: pytest.MonkeyPatch, width: int, last: str
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", str(width))
+        ended = run("simulate", "--from", "2026-11-23", "--days", "1", "--every", "12h")
+        (head,) = [text for text in ended.stdout.splitlines() if text.startswith("CLUSTER")]
+        assert head.endswith(last)
+        (total,) = [text for text in ended.stdout.splitlines() if text.startswith("total")]
+        assert total.endswith(" %")
+
+    def test_says_what_went_wrong_and_where_it_ended(self) -> None:
+        arguments = ("--from", "2026-11-23", "--days", "1", "--every", "15m", "--faults", "0.3", "--seed", "1")
+        ended = run("simulate", *arguments)
+        assert ended.code == 0
+        assert re.search(r"^96 runs, [1-9]\d* failed;", ended.stdout, re.M)
+        assert re.search(r"^[1-9]\d* faults: \d+ [a-z]", ended.stdout, re.M)
+        assert ended.stdout.endswith("At the end every server is as the schedules want it.\n")
+
+    def test_with_faults_the_end_decides_and_not_the_runs_that_failed(self) -> None:
+        for seed in ("1", "2", "3"):
+            arguments = ("--from", "2026-11-23", "--days", "1", "--every", "1h", "--faults", "1", "--seed", seed)
+            ended = run("simulate", *arguments, "--json")
+            assert ended.json["failed_runs"] > 0
+            assert sum(ended.json["faults"].values()) >= 24
+            assert ended.code == (1 if any(c["astray"] for c in ended.json["clusters"]) else 0)
+
+    def test_a_control_plane_that_follows_the_schedule_has_a_picture_of_its_own(self, tmp_path: Path) -> None:
+        file = tmp_path / "s.yaml"
+        text = Path("schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(text.replace("  - name: batch\n", "  - name: batch\n    control_plane: hibernate\n"), "utf-8")
+        arguments = ("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "1h")
+        lines = run(*arguments).stdout.splitlines()
+        assert lines.count("control plane: awake or asleep") == 1
+        at = lines.index("control plane: awake or asleep")
+        assert lines[at - 3].startswith("batch: 3 nodes")
+        assert lines[at + 2].startswith("Mon 2026-11-23  ")
+        hours = {c["name"]: c["control_plane_hours"] for c in run(*arguments, "--json").json["clusters"]}
+        assert [hours["dev"], len(hours["batch"])] == [None, 24]
+        # Stopped at 00:00 and hibernated at 01:00; awake from 22:00 on.
+        assert [round(hour["awake"]) for hour in hours["batch"]] == [1, *[0] * 21, 1, 1]
+        assert run(*arguments, "--json").json["api_calls"]["control_plane"] == 2
+
     def test_a_run_that_failed_is_1(self, tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
         file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
         ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
         assert ended.code == 1
         assert "! failed 1 times: started 0, stopped 0" in ended.stdout
+        assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout

@@ -322,6 +322,14 @@ def test_a_phase_that_does_not_allow_it_is_told(client: HuaweiCloud, dev: Simula
     assert str(error).endswith(f"cluster {DEV} is {phase}: the cluster does not allow this in its present state")
 
 
+@pytest.mark.parametrize("do", EVERY)
+def test_a_web_page_instead_of_an_answer_is_no_cluster_that_does_not_exist(
+    cloud: SimulatedCloud, client: HuaweiCloud, do: Do
+) -> None:
+    cloud.faults = lambda _: html(404)
+    assert str(failure(do, client)).endswith(": check the region and the endpoint")
+
+
 T, P, R, U, L = TemporaryCloudError, PermanentCloudError, RefusedError, UnknownOutcomeError, ThrottledCloudError
 
 
@@ -460,6 +468,14 @@ def test_ecs_and_cce_have_endpoints_of_their_own(cloud: SimulatedCloud) -> None:
             client.list_page()
             client.list_clusters()
     assert [len(cloud.ledger), len(other.ledger)] == [1, 1]
+
+
+def test_the_client_of_cce_is_opened_once(client: HuaweiCloud) -> None:
+    assert client._opened_cce is None
+    client.list_clusters()
+    opened = client._opened_cce
+    client.list_clusters()
+    assert client._opened_cce is opened is not None
 
 
 def test_an_unknown_region_without_an_endpoint_of_cce_is_named(cloud: SimulatedCloud) -> None:

@@ -51,7 +51,7 @@ SIMULATED: Tuple[Tuple[str, ...], ...] = (
         "scheduler.simulated.platform",
     ),
     ("scheduler.simulated.cce", "scheduler.simulated.ecs", "scheduler.simulated.functiongraph"),
-    ("scheduler.simulated.http",),
+    ("scheduler.simulated.http", "scheduler.simulated.chaos"),
     ("scheduler.simulated",),
 )
 """The simulated cloud has layers of its own. It knows nothing of the product but `MODEL`."""

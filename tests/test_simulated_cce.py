@@ -262,6 +262,15 @@ def test_an_error_has_codes_of_both_families(cloud: SimulatedCloud, sdk: CceClie
     assert raised.value.error_msg == "Forbidden., Policy doesn't allow cce:cluster:stop to be performed."
 
 
+@pytest.mark.usefixtures("dev")
+def test_a_cluster_is_shown_to_those_who_may_see_it(cloud: SimulatedCloud, sdk: CceClient) -> None:
+    cloud.add_credentials(SIMULATED_AK, SIMULATED_SK, may=["cce:cluster:list"])
+    assert sdk.list_clusters(ListClustersRequest()).items
+    with pytest.raises(ClientRequestException) as raised:
+        sdk.show_cluster(ShowClusterRequest(cluster_id=DEV))
+    assert raised.value.status_code == 403
+
+
 def test_a_fault_may_hide_a_hibernation_that_was_carried_out(
     cloud: SimulatedCloud, sdk: CceClient, dev: SimulatedCluster
 ) -> None:

@@ -103,6 +103,11 @@ def _plain(cell: RenderableType) -> str:
     return cell.plain if isinstance(cell, Text) else str(cell)
 
 
+def fits(made: RenderableType) -> bool:
+    """Whether what `table` returned has its columns, since the terminal has room for them."""
+    return isinstance(made, Table)
+
+
 def printable(text: str) -> str:
     """Return a text with what would steer a terminal written out: names come from outside."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -20,7 +20,7 @@ from scheduler.cli.options import (
     read_duration,
     read_span,
 )
-from scheduler.cli.output import count, diagnostics, line, show, show_json, table
+from scheduler.cli.output import count, diagnostics, fits, line, show, show_json, table
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
@@ -28,7 +28,11 @@ from scheduler.report import write_instant
 from scheduler.simulated.rehearsal import SLOT, ClusterResult, Result, Script, rehearse
 
 _MOST_NODES = 1000
+_MOST_MESSAGES = 5
 _HOUR_S = 3600
+_COLUMNS = ("CLUSTER", "SERVERS", "STARTS", "STOPS", "HOURS ON", "OF", "HOURS OFF", "SAVED")
+_FEWER_COLUMNS = ("CLUSTER", "STARTS", "STOPS", "HOURS OFF", "SAVED")
+_FEWEST_COLUMNS = ("CLUSTER", "SAVED")
 From = Annotated[
     Optional[str],
     typer.Option("--from", metavar="T", help="The first day or moment, in the first cluster's zone.  [default: today]"),
@@ -36,7 +40,10 @@ From = Annotated[
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Every = Annotated[str, typer.Option("--every", metavar="DURATION", help="The period of the timer.")]
 Nodes = Annotated[int, typer.Option("--nodes", metavar="N", min=1, max=_MOST_NODES, help="Nodes of each cluster.")]
-Seed = Annotated[str, typer.Option("--seed", metavar="TEXT", help="Another seed gives other server ids.")]
+Seed = Annotated[str, typer.Option("--seed", metavar="TEXT", help="Another seed gives other server ids and faults.")]
+Faults = Annotated[
+    float, typer.Option("--faults", metavar="P", min=0, max=1, help="The share of API calls that go wrong, 0 to 1.")
+]
 
 
 def simulate(  # noqa: PLR0913 - one for each option
@@ -48,25 +55,33 @@ def simulate(  # noqa: PLR0913 - one for each option
     every: Every = "5m",
     nodes: Nodes = 3,
     seed: Seed = "simulated",
+    faults: Faults = 0.0,
     as_json: AsJson = False,
 ) -> int:
     """Run the real function on a simulated cloud for some days.
 
-    Shows what it would do and save. All clusters of the file are simulated; --cluster narrows what is shown.
+    Shows what it would do and save. All clusters of the file are simulated; --cluster narrows what is shown and
+    counted. With --faults the cloud fails now and then, in all the ways it is known to.
     """
     period = _read_period(every)
     selected = load_selected(file, cluster)
     span = read_span(begin, days, selected, datetime.now(timezone.utc))
-    script = Script(span.start, span.end, period, nodes, seed)
+    script = Script(span.start, span.end, period, nodes, seed, faults)
     with _progress() as progress:
         task = progress.add_task("simulating", total=script.runs)
-        result = rehearse(load_config(file), file, script, lambda p: progress.update(task, completed=p.done))
-    names = {c.name for c in selected.clusters}
-    result = result._replace(clusters=tuple(c for c in result.clusters if c.cluster.name in names))
+        result = rehearse(
+            load_config(file),
+            file,
+            script,
+            lambda p: progress.update(task, completed=p.done),
+            only={c.name for c in selected.clusters},
+        )
     if as_json:
         show_json(_result_json(result))
     else:
         show(*_picture(result, span))
+    if script.faults:  # failed runs are what was asked for; what counts is where they end
+        return ExitCode.FAILED if any(c.astray for c in result.clusters) else ExitCode.DONE
     return ExitCode.FAILED if result.failures else ExitCode.DONE
 
 
@@ -93,7 +108,11 @@ def _picture(result: Result, span: Span) -> Iterator[RenderableType]:
     for found in result.clusters:
         yield ""
         yield line(_heading(found), "bold")
-        yield from draw(_strip(found, script), ZoneInfo(found.cluster.timing.timezone))
+        zone = ZoneInfo(found.cluster.timing.timezone)
+        yield from draw(Strip(script.start, SLOT, found.shares), zone)
+        if found.awake is not None:
+            yield line("control plane: awake or asleep", "dim")
+            yield from draw(Strip(script.start, SLOT, found.awake), zone)
     yield ""
     yield legend()
     yield ""
@@ -111,10 +130,6 @@ def _heading(found: ClusterResult) -> str:
     return f"{found.cluster.name}: {count(found.nodes, 'node')}{excluded}"
 
 
-def _strip(found: ClusterResult, script: Script) -> Strip:
-    return Strip(script.start, SLOT, found.shares)
-
-
 class _Sums(NamedTuple):
     """The figures of one row: of a cluster, or of all."""
 
@@ -124,20 +139,30 @@ class _Sums(NamedTuple):
     on_s: float
     always_on_s: float
 
-    def row(self, name: str) -> List[str]:
+    def row(self, name: str) -> Dict[str, str]:
         off_s = self.always_on_s - self.on_s
         counts = [f"{number:,}" for number in (self.servers, self.starts, self.stops)]
         hours = [f"{seconds / _HOUR_S:,.1f}" for seconds in (self.on_s, self.always_on_s, off_s)]
-        return [name, *counts, *hours, f"{_percent(off_s, self.always_on_s):.0f} %"]
+        cells = (name, *counts, *hours, f"{_percent(off_s, self.always_on_s):.0f} %")
+        return dict(zip(_COLUMNS, cells))
 
 
 def _savings(clusters: Sequence["ClusterResult"]) -> RenderableType:
-    columns = ("CLUSTER", "SERVERS", "STARTS", "STOPS", "HOURS ON", "OF", "HOURS OFF", "SAVED")
+    """Return the table of what is saved, with as many columns as the terminal has room for: the last are the point."""
     sums = [_Sums(c.nodes + len(c.excluded), c.starts, c.stops, c.on_s, c.always_on_s) for c in clusters]
     rows = [one.row(found.cluster.name) for one, found in zip(sums, clusters)]
     if len(clusters) > 1:
         rows.append(_Sums(*(sum(column) for column in zip(*sums))).row("total"))
-    return table(columns, rows, right=columns[1:])
+    tables = (
+        table(columns, [[row[name] for name in columns] for row in rows], right=columns[1:])
+        for columns in (_COLUMNS, _FEWER_COLUMNS, _FEWEST_COLUMNS)
+    )
+    made = next(tables)
+    for narrower in tables:
+        if fits(made):
+            break
+        made = narrower
+    return made
 
 
 def _percent(part: float, whole: float) -> float:
@@ -145,15 +170,33 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _counts(result: Result) -> Iterator[RenderableType]:
-    calls = result.listings + result.start_calls + result.stop_calls
+    calls = result.listings + result.start_calls + result.stop_calls + result.control_plane_calls
     failed = sum(result.failures.values())
     kinds = ((result.listings, "listing"), (result.start_calls, "start"), (result.stop_calls, "stop"))
     counted = ", ".join(count(number, noun) for number, noun in kinds)
+    if result.control_plane_calls:
+        counted += f", {result.control_plane_calls:,} to hibernate or awake"
     yield line(f"{count(result.runs, 'run')}, {failed:,} failed; {count(calls, 'API call')}: {counted}")
     held = ", ".join(f"{number:,} {reason}" for reason, number in result.holds.items())
     yield line(f"Servers held, over all runs: {held or 'none'}")
-    for message, number in result.failures.items():
+    if result.script.faults:
+        faults = ", ".join(f"{number:,} {kind}" for kind, number in result.faults.items())
+        yield line(f"{count(sum(result.faults.values()), 'fault')}: {faults or 'none'}")
+    messages = list(result.failures.items())
+    for message, number in messages[:_MOST_MESSAGES]:
         yield line(f"! failed {number:,} times: {message}", "red")
+    if len(messages) > _MOST_MESSAGES:
+        rest = sum(number for _, number in messages[_MOST_MESSAGES:])
+        yield line(f"! failed {rest:,} times with {count(len(messages) - _MOST_MESSAGES, 'other message')}", "red")
+    yield _verdict(result)
+
+
+def _verdict(result: Result) -> RenderableType:
+    astray = [text for found in result.clusters for text in found.astray]
+    if not astray:
+        return line("At the end every server is as the schedules want it.", "green")
+    words = "1 is" if len(astray) == 1 else f"{len(astray):,} are"
+    return line(f"At the end {words} not as the schedules want: {', '.join(astray)}", "red")
 
 
 def _result_json(result: Result) -> Dict[str, Any]:
@@ -165,15 +208,20 @@ def _result_json(result: Result) -> Dict[str, Any]:
         "runs": result.runs,
         "failed_runs": sum(result.failures.values()),
         "failures": dict(result.failures),
-        "api_calls": {"list": result.listings, "start": result.start_calls, "stop": result.stop_calls},
+        "api_calls": {
+            "list": result.listings,
+            "start": result.start_calls,
+            "stop": result.stop_calls,
+            "control_plane": result.control_plane_calls,
+        },
         "holds": dict(result.holds),
+        "faults": dict(result.faults),
         "clusters": [_cluster_json(c, script) for c in result.clusters],
     }
 
 
 def _cluster_json(found: ClusterResult, script: Script) -> Dict[str, Any]:
     zone = found.cluster.timing.timezone
-    hours = local_hours(_strip(found, script), ZoneInfo(zone))
     return {
         "name": found.cluster.name,
         "nodes": found.nodes,
@@ -183,5 +231,12 @@ def _cluster_json(found: ClusterResult, script: Script) -> Dict[str, Any]:
         "server_hours_on": round(found.on_s / _HOUR_S, 2),
         "server_hours_always_on": round(found.always_on_s / _HOUR_S, 2),
         "server_hours_saved": round(found.saved_s / _HOUR_S, 2),
-        "hours": [{"from": write_instant(h.begin, zone), "running": round(h.share or 0, 3)} for h in hours],
+        "hours": _hours_json(found.shares, "running", script, zone),
+        "control_plane_hours": None if found.awake is None else _hours_json(found.awake, "awake", script, zone),
+        "astray": list(found.astray),
     }
+
+
+def _hours_json(shares: Sequence[float], what: str, script: Script, zone: str) -> List[Dict[str, Any]]:
+    hours = local_hours(Strip(script.start, SLOT, shares), ZoneInfo(zone))
+    return [{"from": write_instant(hour.begin, zone), what: round(hour.share or 0, 3)} for hour in hours]

@@ -6,7 +6,7 @@ Nothing is decided here. A fault is acted out at the HTTP level; a scene hands t
 import json
 from datetime import datetime
 from enum import Enum
-from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
 from scheduler.model import Power
 
@@ -83,23 +83,28 @@ def cce_error(status: int, code: str, message: str, detail: str) -> ApiError:
 
 
 class FaultKind(str, Enum):
-    """What becomes of the answer: replaced, never sent, or cut off in the middle."""
+    """What becomes of the answer: replaced, never sent, never sent while the client waits, cut off, or altered."""
 
     ANSWER = "answer"
     RESET = "reset"
+    SILENT = "silent"
     TRUNCATED = "truncated"
+    ALTERED = "altered"
 
 
 class Fault(NamedTuple):
     """Something that goes wrong with one call; made by the functions below.
 
     With ``carried_out`` the cloud does what the call asks before the fault hides its answer:
-    that is how an accepted start comes to have an unknown outcome.
+    that is how an accepted start comes to have an unknown outcome. ``happens`` is done to the cloud before that;
+    ``alter`` changes the answer.
     """
 
     kind: FaultKind
     answer: Optional[Answer] = None
     carried_out: bool = False
+    happens: Optional[Callable[[Any, Call], object]] = None
+    alter: Callable[[Answer], Answer] = lambda answer: answer
 
 
 Faults = Callable[[Call], Optional[Fault]]
@@ -135,6 +140,16 @@ def html(status: int = 200, *, carried_out: bool = False) -> Fault:
 def reset(*, carried_out: bool = False) -> Fault:
     """Close the connection without an answer."""
     return Fault(FaultKind.RESET, carried_out=carried_out)
+
+
+def silent(*, carried_out: bool = False) -> Fault:
+    """Never answer, and keep the connection open until the client gives up."""
+    return Fault(FaultKind.SILENT, carried_out=carried_out)
+
+
+def meanwhile(happens: Callable[[Any, Call], object]) -> Fault:
+    """Let something happen in the cloud, which is handed in with the call, before the call is answered as ever."""
+    return Fault(FaultKind.ALTERED, carried_out=True, happens=happens)
 
 
 def truncated() -> Fault:

@@ -243,7 +243,7 @@ class Clusters:
     def _deletions(self) -> Iterator[Tuple[datetime, SimulatedCluster, Optional[SimulatedNode]]]:
         """Yield what the autoscalers will delete if nothing changes, and when."""
         for cluster in self._clusters.values():
-            if cluster.phase != AVAILABLE:
+            if cluster.phase != AVAILABLE or not any(pool.is_autoscaled for pool in cluster.pools):
                 continue
             awake_since = cluster.history[-1].at
             for node in cluster.nodes:

@@ -118,7 +118,11 @@ def serve(cloud: SimulatedCloud, *, clock: Clock = _real_time) -> Iterator[str]:
 
 
 class _NoAnswerError(Exception):
-    """Tells the handler to close the connection without an answer."""
+    """Tells the handler to close the connection without an answer: now, or when the client has given up."""
+
+    def __init__(self, *, is_silent: bool) -> None:
+        self.is_silent = is_silent
+        super().__init__()
 
 
 class _Request(NamedTuple):
@@ -144,11 +148,13 @@ class _Application:
             request_id = self._cloud.new_request_id()
             request = _read(http_request, self._cloud.now)
             fault = self._cloud.faults(request.call) if self._cloud.faults else None
+            if fault is not None and fault.happens is not None:
+                fault.happens(self._cloud, request.call)
             answer = self._answer(request, request_id) if fault is None or fault.carried_out else None
             sent = _spoil(answer, fault)
             self._cloud.record(_record(request.call, answer, sent))
         if sent is None:
-            raise _NoAnswerError
+            raise _NoAnswerError(is_silent=fault is not None and fault.kind is FaultKind.SILENT)
         response = Response(sent.text, sent.status, sent.headers, content_type=sent.content_type)
         response.headers["X-Request-Id"] = request_id
         if fault is not None and fault.kind is FaultKind.TRUNCATED:
@@ -208,6 +214,8 @@ def _spoil(answer: Optional[Answer], fault: Optional[Fault]) -> Optional[Answer]
     """Return what is sent: the fault's answer if it has one, nothing for a reset, else the cloud's."""
     if fault is None or fault.kind is FaultKind.TRUNCATED:
         return answer
+    if fault.kind is FaultKind.ALTERED and answer is not None:
+        return fault.alter(answer)
     return fault.answer
 
 
@@ -285,7 +293,9 @@ class _Handler(WSGIRequestHandler):
 
         try:
             body = b"".join(self.server.app(environ, start_response))
-        except _NoAnswerError:
+        except _NoAnswerError as e:
+            if e.is_silent:
+                self.rfile.read(1)  # there is nothing to read before the client closes the connection
             self.close_connection = True
             return
         status, headers = started[0]
