@@ -1,6 +1,7 @@
 """The least that one run can cost in Python: sign, list, act, with the standard library alone.
 
-Usage: floor.py ENDPOINT PROJECT_ID AK SK. Stops or starts every server that one page shows.
+Usage: floor.py ENDPOINT PROJECT_ID AK SK [ACTION]. Stops what runs and starts what does not, or does only
+``os-stop`` or ``os-start``.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ def call(connection, keys, method, path, query, body=b""):  # noqa: ANN001, ANN2
 
 
 def main() -> None:
-    endpoint, project_id, ak, sk = sys.argv[1:]
+    endpoint, project_id, ak, sk, *actions = sys.argv[1:]
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc)
     connection.host_header = urlsplit(endpoint).netloc
     keys = (project_id, ak, sk)
@@ -51,6 +52,8 @@ def main() -> None:
             break
         marker = {"marker": page[-1]["id"]}
     for wanted, action in (("ACTIVE", "os-stop"), ("SHUTOFF", "os-start")):
+        if actions and action not in actions:
+            continue
         ids = [{"id": s["id"]} for s in servers if s["status"] == wanted and not s["OS-EXT-STS:task_state"]]
         for first in range(0, len(ids), 1000):
             body = json.dumps({action: {"servers": ids[first : first + 1000]}}).encode()

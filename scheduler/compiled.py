@@ -42,6 +42,17 @@ LOCK_FILE = "holidays.json"
 """The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
 _FIELDS = [list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window)]
 """What the form was written for; of another release's form nothing is read."""
+_TIMING, _EXCLUDE = (Cluster._fields.index(name) for name in ("timing", "exclude"))
+_KINDS = [
+    (Cluster._fields.index(name), {kind.value: kind for kind in kinds})
+    for name, kinds in (
+        ("stop_type", StopType),
+        ("control_plane", ControlPlane),
+        ("autoscaled_pools", AutoscaledPools),
+        ("membership", Membership),
+    )
+]
+"""Where a cluster has an enum, and its members by value."""
 
 
 def load_compiled(path: str) -> Optional[Schedules]:
@@ -103,21 +114,15 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
     timings = [_read_timing(entry) for entry in compiled["timings"]]
     excludes: Dict[str, Exclude] = {}
     clusters: List[Cluster] = []
-    for entry in compiled["clusters"]:
-        cluster = Cluster._make(entry)
-        key = repr(cluster.exclude)
+    for entry in compiled["clusters"]:  # changed in place: there may be thousands
+        key = repr(entry[_EXCLUDE])
         if key not in excludes:
-            excludes[key] = Exclude(*(tuple(part) for part in cluster.exclude))
-        clusters.append(
-            cluster._replace(
-                timing=timings[cluster.timing],  # type: ignore[call-overload]
-                exclude=excludes[key],
-                stop_type=StopType(cluster.stop_type),
-                control_plane=ControlPlane(cluster.control_plane),
-                autoscaled_pools=AutoscaledPools(cluster.autoscaled_pools),
-                membership=Membership(cluster.membership),
-            )
-        )
+            excludes[key] = Exclude(*(tuple(part) for part in entry[_EXCLUDE]))
+        entry[_EXCLUDE] = excludes[key]
+        entry[_TIMING] = timings[entry[_TIMING]]
+        for place, kinds in _KINDS:
+            entry[place] = kinds[entry[place]]
+        clusters.append(Cluster(*entry))
     end = compiled["calendars_end"]
     calendars_end = CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None
     return Schedules(

@@ -7,6 +7,7 @@ A run that a timer began and that failed anywhere finishes its other work, logs,
 platform's failure count and alarms see it; a run by hand returns the result.
 """
 
+import gc
 import json
 import os
 import time
@@ -64,7 +65,10 @@ class _Asked(NamedTuple):
 def handler(event: object, context: object) -> Json:
     """Run once, now. The entry point of the function."""
     now = datetime.now(timezone.utc)
-    return handle(event, context, now=now, environ=os.environ, monotonic=time.monotonic, sleep=time.sleep)
+    try:
+        return handle(event, context, now=now, environ=os.environ, monotonic=time.monotonic, sleep=time.sleep)
+    finally:
+        gc.enable()  # the entry of the zip disables it for the cold start; an instance may live for more runs
 
 
 def handle(  # noqa: PLR0913 - the two arguments of the platform, and what it reads otherwise

@@ -111,7 +111,9 @@ def run_once(  # noqa: PLR0913 - two of them are switches
 def place_clusters(schedules: Schedules, region: Optional[str], project_id: Optional[str]) -> Schedules:
     """Give clusters without region or project those of the settings. Raises `InputError` where that leaves a gap."""
     placed = [
-        c._replace(region=c.region or region or None, project_id=c.project_id or project_id or None)
+        c
+        if c.region and c.project_id
+        else c._replace(region=c.region or region or None, project_id=c.project_id or project_id or None)
         for c in schedules.clusters
     ]
     for word, what in (("region", "region"), ("project_id", "project id")):

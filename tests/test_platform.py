@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -152,6 +153,16 @@ class TestTheRunner:
         assert not root.exists()
 
 
+GARBAGE = """
+import gc, index
+
+def handler(event, context):
+    before = gc.isenabled()
+    index.handler(event, context)
+    return [before, gc.isenabled()]
+"""
+
+
 class Scene:
     """A cluster of three nodes and an excluded server, and the user data with which a function finds it."""
 
@@ -221,6 +232,14 @@ class TestTheFunction:
         for name, file in first.modules.items():
             if file is not None and sys.version_info[:2] == (3, 11):
                 assert Path(file).is_relative_to(root) or file.startswith(standard) or name == "__main__"
+
+    def test_looks_for_garbage_again_after_a_run(self, scene: Scene, tmp_path: Path) -> None:
+        write_package(packaged(TEST_RUNTIME), tmp_path / "function.zip")
+        with zipfile.ZipFile(tmp_path / "function.zip", "a") as opened:
+            opened.writestr("probe.py", GARBAGE)
+        settings = Settings(scene.user_data, interpreter_for(TEST_RUNTIME), handler="probe.handler")
+        with deploy(tmp_path / "function.zip", settings) as function:
+            assert function.invoke(timer_event()).result == [False, True]
 
     def test_checks_a_file_that_was_edited_in_place_and_follows_it(self, scene: Scene, tmp_path: Path) -> None:
         write_package(packaged(TEST_RUNTIME), tmp_path / "function.zip")

@@ -221,9 +221,10 @@ def _server(entry: Any) -> Server:
     """Convert one entry of a listing; everything but the id may be missing."""
     if not isinstance(entry, dict) or not entry.get("id"):
         raise UntrustedAnswerError("a server in the listing has no id: nothing is decided from it")
-    if not isinstance(entry.get("metadata"), (dict, type(None))):
+    metadata = entry.get("metadata") or {}
+    if not isinstance(metadata, dict):
         raise UntrustedAnswerError("a server's metadata, which tells whether it is frozen, cannot be read")
-    metadata, fault, flavor = (_object(entry.get(key)) for key in ("metadata", "fault", "flavor"))
+    fault, flavor = _object(entry.get("fault")), _object(entry.get("flavor"))
     tags, locked = entry.get("tags"), entry.get("locked")
     return Server(
         server_id=ServerId(str(entry["id"])),
