@@ -143,10 +143,12 @@ def parse_at(text: object) -> datetime:
         at = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None or not 2000 <= at.year < 2100:  # noqa: PLR2004
+    if at is None or at.tzinfo is None:
         raise InputError(
             f'at: "{text}" is not an instant: write one with its offset, such as 2026-11-23T08:00:00+07:00'
         )
+    if not 2000 <= at.year < 2100:  # noqa: PLR2004
+        raise InputError(f'at: "{text}" is out of range: write a year from 2000 to 2099')
     return at.astimezone(timezone.utc)
 
 

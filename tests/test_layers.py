@@ -26,7 +26,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ),
     ("scheduler.evaluate", "scheduler.function", "scheduler.control_plane", "scheduler.remote_override"),
     ("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled"),
-    ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution"),
+    ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution", "scheduler.misreading"),
     ("scheduler.execute", "scheduler.observe"),
     ("scheduler.reconcile",),
     ("scheduler.handler",),
