@@ -9,7 +9,7 @@ looked at only around their changes.
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from itertools import groupby, islice
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Container, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 from scheduler.config import Checked
@@ -20,7 +20,7 @@ from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
 from scheduler.localtime import Change, first_change
 from scheduler.misreading import find_misreadings
-from scheduler.model import Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
+from scheduler.model import CalendarsEnd, Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
 
 _YEAR = timedelta(days=366)
@@ -387,31 +387,54 @@ def _check_overrides(checked: Checked, now: datetime) -> Iterator[_Caution]:
             yield path, f"ended on {end.astimezone(ZoneInfo(zone)):%Y-%m-%d at %H:%M} {zone}: remove it"
 
 
+def find_ends(checked: Checked, names: Container[str]) -> Dict[str, CalendarsEnd]:
+    """Return when the calendars of countries run out by which enabled clusters of these names exclude dates."""
+    ends: Dict[str, CalendarsEnd] = {}
+    for calendar, zones in _users_of_calendars(checked, names).items():
+        if calendar in checked.holidays_last:
+            found = (make_end(checked.holidays_last[calendar], zone) for zone in zones)
+            ends[calendar] = min(found, key=lambda end: end.at)
+    return ends
+
+
+def find_stale(checked: Checked, now: datetime) -> List[Problem]:
+    """Return a problem for each calendar of a country that has run out: every run would fail."""
+    found = [
+        checked.document.problem(("calendars", name, "country"), str(failure))
+        for name, end in find_ends(checked, _names_of(checked)).items()
+        for failure in [check_end(end, now)[1]]
+        if failure is not None
+    ]
+    return sort_problems(found)
+
+
+def _names_of(checked: Checked) -> FrozenSet[str]:
+    return frozenset(cluster.name for cluster in checked.schedules.clusters)
+
+
 def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
-    users = _users_of_calendars(checked)
+    users = _users_of_calendars(checked, _names_of(checked))
     today = (now - timedelta(hours=12)).date()  # where it is earliest
     for name, calendar in _named(checked.document.data, "calendars"):
         if name not in users:
             continue
         path: Path_ = ("calendars", name)
-        last = checked.holidays_last.get(name)
-        if last is None:
+        if name not in checked.holidays_last:
             ran_out = max(text[-len("2026-12-05") :] for text in calendar["dates"])
             if ran_out < today.isoformat():
                 yield (*path, "dates"), f"ran out on {ran_out}: write the coming dates, or remove the calendar"
-            continue
-        ends = (make_end(last, zone) for zone in users[name])
-        warnings, failure = check_end(min(ends, key=lambda end: end.at), now)
-        for message in (*warnings, *([str(failure)] if failure else ())):
-            yield (*path, "country"), message
+    for name, end in find_ends(checked, _names_of(checked)).items():
+        yield from ((("calendars", name, "country"), message) for message in check_end(end, now)[0])
 
 
-def _users_of_calendars(checked: Checked) -> Dict[str, FrozenSet[str]]:
-    """Return the zones of the enabled clusters that exclude dates by each calendar."""
+def _users_of_calendars(checked: Checked, names: Container[str]) -> Dict[str, FrozenSet[str]]:
+    """Return the zones of the enabled clusters of these names that exclude dates by each calendar."""
     data = checked.document.data
     users: Dict[str, FrozenSet[str]] = {}
     for number, cluster in enumerate(checked.schedules.clusters):
-        for entry in (data.get("defaults", {}), data["clusters"][number]) if cluster.enabled else ():
+        for entry in (
+            (data.get("defaults", {}), data["clusters"][number]) if cluster.enabled and cluster.name in names else ()
+        ):
             for name in entry.get("exclude", {}).get("dates", ()):
                 users[name] = users.get(name, frozenset()) | {cluster.timing.timezone}
     return users

@@ -465,7 +465,7 @@ clusters:
         [
             pytest.param("2027-11-01T23:59:59+00:00", None, id="more than 60 days before"),
             pytest.param("2027-11-02T00:00:00+00:00", " before that", id="60 days before"),
-            pytest.param("2028-01-01T00:00:00+00:00", "", id="after"),
+            pytest.param("2028-01-01T00:00:00+00:00", None, id="after, when it is a problem"),
         ],
     )
     def test_one_of_a_country_is_told_60_days_before_its_end(self, now: str, when: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from scheduler.cli.exits import ExitCode
+from scheduler.cli.holidays import note_unknown_dates
 from scheduler.cli.options import (
     DEFAULT_FILE,
     LONGEST_DAYS,
@@ -16,14 +17,15 @@ from scheduler.cli.options import (
     ClusterNames,
     File,
     Span,
-    load_selected,
     read_span,
 )
 from scheduler.cli.output import line, note, show, show_json, table
 from scheduler.cli.page import render_page
 from scheduler.cli.picture import Strip, draw, legend
+from scheduler.config import load_checked
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
+from scheduler.handler import select_clusters
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
 
@@ -66,8 +68,10 @@ def calendar(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show when clusters will start and stop in the coming days."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    schedules = load_selected(file, cluster)
+    checked = load_checked(file)
+    schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
+    note_unknown_dates(checked, schedules, span.end - _INSTANT)
     found = coming(schedules, span)
     if ics is not None:
         write_beside(file, ics, calendar_file(schedules, span, now), "--ics")
