@@ -9,7 +9,7 @@ looked at only around their changes.
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from itertools import groupby, islice
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Container, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 from scheduler.config import Checked
@@ -19,7 +19,8 @@ from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
 from scheduler.localtime import Change, first_change
-from scheduler.model import Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
+from scheduler.misreading import find_misreadings
+from scheduler.model import CalendarsEnd, Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
 
 _YEAR = timedelta(days=366)
@@ -70,6 +71,8 @@ def find_cautions(checked: Checked, now: datetime) -> List[Problem]:
     found += _check_calendars(checked, now)
     found += _check_settings(checked)
     found += _check_homes(checked.schedules.clusters)
+    found += _check_zones(checked)
+    found += find_misreadings(checked)
     problems = sort_problems([checked.document.problem(path, message) for path, message in found])
     # An alias brings one place of the text to several paths.
     return list({(p.line, p.column, p.message): p for p in reversed(problems)}.values())[::-1]
@@ -163,19 +166,58 @@ def _check_spans(place: _Place, period_s: int, first: date) -> Iterator[_Caution
                 f"{describe_duration(period_s)}, so it may miss that: write a longer window"
             )
             yield place.path, message
-    if any(_skips_starts(cluster) for cluster in place.clusters):
-        begin = next((begin for begin, length in _spans(window, first) if length > _DAY), None)
-        if begin:
-            message = (
-                f"runs for more than a day, as from {begin:%Y-%m-%d %H:%M}, and an excluded date inside does not stop "
-                "it, since on_excluded_dates: no_start only leaves out starts: write `on_excluded_dates: stopped`, "
-                "or shorter windows"
+    long = [(begin, begin + length) for begin, length in _spans(window, first) if length > _DAY]
+    if long:
+        # What is excluded differs from cluster to cluster; a warning about one of them is enough.
+        timings = {id(c.timing): c.timing.excluded_dates for c in place.clusters if _skips_starts(c.timing)}.values()
+        inside = (message for excluded in timings for message in _check_dates_inside(window, excluded, first))
+        starts_on = (message for excluded in timings for message in _check_dates_of_starts(window, excluded, long))
+        yield from ((place.path, message) for found in (inside, starts_on) for message in islice(found, 1))
+
+
+def _check_dates_inside(window: Window, excluded: Mapping[str, str], first: date) -> Iterator[str]:
+    """Say that an excluded date does not end a span of days, of which one is named that does begin."""
+    skipped = frozenset(excluded)
+    long = [(begin, begin + length) for begin, length in _spans(window, first, skipped) if length > _DAY]
+    touched = [(begin, day) for begin, end in long for day in _days_within(begin, end) if day in excluded]
+    if long and not touched:  # then the day after the start stands for a date that may be excluded one day
+        begin, end = long[0]
+        another = (begin + _DAY).date().isoformat()
+        touched = [(begin, "")] if (begin, end - begin) in _spans(window, first, skipped | {another}) else []
+    for begin, day in touched[:1]:
+        what = f"the excluded date {day}" if day else "an excluded date"
+        yield (
+            f"runs for more than a day, as from {begin:%Y-%m-%d %H:%M}, and {what} inside does not stop it, since "
+            "on_excluded_dates: no_start only leaves out starts: write `on_excluded_dates: stopped`, or shorter windows"
+        )
+
+
+def _check_dates_of_starts(
+    window: Window, excluded: Mapping[str, str], long: Sequence[Tuple[datetime, datetime]]
+) -> Iterator[str]:
+    """Say that an excluded date takes days away that are not excluded, since the start for all of them is on it."""
+    for begin, end in long:
+        day = begin.date().isoformat()
+        if day not in excluded:
+            continue
+        kept = (other for other, _ in _spans(window, begin.date(), frozenset(excluded)))
+        again = min(next(kept, end), end)
+        if any(other not in excluded for other in _days_within(begin, again)):
+            yield (
+                f"does not run from {begin:%Y-%m-%d %H:%M} to {again:%Y-%m-%d %H:%M}, since its only start before that "
+                f"falls on the excluded date {day}: write a start for each day, or `on_excluded_dates: stopped`"
             )
-            yield place.path, message
 
 
-def _skips_starts(cluster: Cluster) -> bool:
-    timing = cluster.timing
+def _days_within(begin: datetime, end: datetime) -> Iterator[str]:
+    """Yield the dates of a span, ISO."""
+    day = begin.date()
+    while day <= (end - _INSTANT).date():
+        yield day.isoformat()
+        day += _DAY
+
+
+def _skips_starts(timing: Timing) -> bool:
     return bool(timing.excluded_dates) and timing.on_excluded_dates is OnExcludedDates.NO_START
 
 
@@ -185,18 +227,20 @@ def _never_stops(window: Window, first: date) -> bool:
     return bool(stops) and stops <= starts
 
 
-def _spans(window: Window, first: date) -> Iterator[Tuple[datetime, timedelta]]:
+def _spans(window: Window, first: date, skipped: FrozenSet[str] = frozenset()) -> Iterator[Tuple[datetime, timedelta]]:
     """Yield from when and for how long a two-sided window runs, by the clock, in the year from a day.
 
-    A span that began before is left out, and one that does not end is cut where the year ends.
+    There are no starts on ``skipped`` dates. A span that began before the year is left out, and one that does not end
+    is cut where the year ends.
     """
     starts, stops = (_times_of_day(expression) for _, expression in _sides(window))
     start_days, stop_days = (_days(expression, first) for _, expression in _sides(window))
     none: FrozenSet[int] = frozenset()
-    begun = _LONG_AGO if _runs_before(window, first) else None
+    begun = _LONG_AGO if _runs_before(window, first, skipped) else None
     for day in (first + n * _DAY for n in range(_YEAR.days)):
         midnight = datetime.combine(day, time())
-        events = _events_of_day(starts if day in start_days else none, stops if day in stop_days else none)
+        is_start_day = day in start_days and not (skipped and day.isoformat() in skipped)
+        events = _events_of_day(starts if is_start_day else none, stops if day in stop_days else none)
         for minute, is_start in events:
             if is_start and begun is None:
                 begun = midnight + minute * _MINUTE
@@ -208,8 +252,9 @@ def _spans(window: Window, first: date) -> Iterator[Tuple[datetime, timedelta]]:
         yield begun, datetime.combine(first, time()) + _YEAR - begun
 
 
-def _runs_before(window: Window, first: date) -> bool:
-    cluster = Cluster("", ClusterId(""), Timing("UTC", windows=(window,)))
+def _runs_before(window: Window, first: date, skipped: FrozenSet[str]) -> bool:
+    timing = Timing("UTC", windows=(window,), excluded_dates=dict.fromkeys(skipped, ""))
+    cluster = Cluster("", ClusterId(""), timing)
     return state_at(cluster, datetime.combine(first, time(), timezone.utc) - _INSTANT) is State.RUNNING
 
 
@@ -342,31 +387,54 @@ def _check_overrides(checked: Checked, now: datetime) -> Iterator[_Caution]:
             yield path, f"ended on {end.astimezone(ZoneInfo(zone)):%Y-%m-%d at %H:%M} {zone}: remove it"
 
 
+def find_ends(checked: Checked, names: Container[str]) -> Dict[str, CalendarsEnd]:
+    """Return when the calendars of countries run out by which enabled clusters of these names exclude dates."""
+    ends: Dict[str, CalendarsEnd] = {}
+    for calendar, zones in _users_of_calendars(checked, names).items():
+        if calendar in checked.holidays_last:
+            found = (make_end(checked.holidays_last[calendar], zone) for zone in zones)
+            ends[calendar] = min(found, key=lambda end: end.at)
+    return ends
+
+
+def find_stale(checked: Checked, now: datetime) -> List[Problem]:
+    """Return a problem for each calendar of a country that has run out: every run would fail."""
+    found = [
+        checked.document.problem(("calendars", name, "country"), str(failure))
+        for name, end in find_ends(checked, _names_of(checked)).items()
+        for failure in [check_end(end, now)[1]]
+        if failure is not None
+    ]
+    return sort_problems(found)
+
+
+def _names_of(checked: Checked) -> FrozenSet[str]:
+    return frozenset(cluster.name for cluster in checked.schedules.clusters)
+
+
 def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
-    users = _users_of_calendars(checked)
+    users = _users_of_calendars(checked, _names_of(checked))
     today = (now - timedelta(hours=12)).date()  # where it is earliest
     for name, calendar in _named(checked.document.data, "calendars"):
         if name not in users:
             continue
         path: Path_ = ("calendars", name)
-        last = checked.holidays_last.get(name)
-        if last is None:
+        if name not in checked.holidays_last:
             ran_out = max(text[-len("2026-12-05") :] for text in calendar["dates"])
             if ran_out < today.isoformat():
                 yield (*path, "dates"), f"ran out on {ran_out}: write the coming dates, or remove the calendar"
-            continue
-        ends = (make_end(last, zone) for zone in users[name])
-        warnings, failure = check_end(min(ends, key=lambda end: end.at), now)
-        for message in (*warnings, *([str(failure)] if failure else ())):
-            yield (*path, "country"), message
+    for name, end in find_ends(checked, _names_of(checked)).items():
+        yield from ((("calendars", name, "country"), message) for message in check_end(end, now)[0])
 
 
-def _users_of_calendars(checked: Checked) -> Dict[str, FrozenSet[str]]:
-    """Return the zones of the enabled clusters that exclude dates by each calendar."""
+def _users_of_calendars(checked: Checked, names: Container[str]) -> Dict[str, FrozenSet[str]]:
+    """Return the zones of the enabled clusters of these names that exclude dates by each calendar."""
     data = checked.document.data
     users: Dict[str, FrozenSet[str]] = {}
     for number, cluster in enumerate(checked.schedules.clusters):
-        for entry in (data.get("defaults", {}), data["clusters"][number]) if cluster.enabled else ():
+        for entry in (
+            (data.get("defaults", {}), data["clusters"][number]) if cluster.enabled and cluster.name in names else ()
+        ):
             for name in entry.get("exclude", {}).get("dates", ()):
                 users[name] = users.get(name, frozenset()) | {cluster.timing.timezone}
     return users
@@ -412,6 +480,23 @@ def _check_homes(clusters: Sequence[Cluster]) -> Iterator[_Caution]:
             path: Path_ = ("clusters", min(lacking))
             names = _join(list(lacking.values()))
             yield path, f"no {key} for {names}: write `{key}:` under `defaults:`, or the settings must have it"
+
+
+def _check_zones(checked: Checked) -> Iterator[_Caution]:
+    """Yield one warning for all clusters whose windows are in UTC although nobody wrote that."""
+    data = checked.document.data
+    lacking = {}
+    for number, cluster in enumerate(checked.schedules.clusters):
+        owner: Any = data
+        for part in _owner_of_windows(data, number):
+            owner = owner[part]
+        entries = (data, data.get("defaults", {}), data["clusters"][number], owner)
+        if cluster.enabled and cluster.timing.windows and not any("timezone" in entry for entry in entries):
+            lacking[number] = cluster.name
+    if lacking:
+        names = _join(list(lacking.values()))
+        message = f"no timezone for {names}, so windows are in UTC: write `timezone:` at the top, UTC if that is right"
+        yield ("clusters", min(lacking)), message
 
 
 def _join(names: Sequence[str]) -> str:

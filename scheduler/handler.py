@@ -153,7 +153,7 @@ def parse_at(text: object) -> datetime:
             f'at: "{text}" is not an instant: write one with its offset, such as 2026-11-23T08:00:00+07:00'
         )
     if not 2000 <= at.year < 2100:  # noqa: PLR2004
-        raise InputError(f'at: "{text}" is not an instant of the years 2000 to 2099: write one of these')
+        raise InputError(f'at: "{text}" is out of range: write a year from 2000 to 2099')
     return at.astimezone(timezone.utc)
 
 

@@ -3,7 +3,7 @@
 import time
 from datetime import date, datetime, timedelta
 from itertools import takewhile
-from typing import Iterator, List, Optional, Tuple
+from typing import FrozenSet, Iterator, List, Optional, Tuple
 
 import pytest
 from croniter import croniter
@@ -31,6 +31,11 @@ BOTH_DAYS = (
 
 
 def cautions(text: str, now: datetime = NOW) -> List[str]:
+    """Return the warnings about a file, but for those about ids: here they are as short as can be."""
+    return [found for found in all_cautions(text, now) if "is not what ids of clusters look like" not in found]
+
+
+def all_cautions(text: str, now: datetime = NOW) -> List[str]:
     checked = parse_checked(f"version: 1\n{text}".encode(), "f.yaml", lambda: LOCK)
     return [f"{p.line}:{p.column}: {p}" for p in find_cautions(checked, now)]
 
@@ -111,7 +116,7 @@ class TestShortWindows:
     @pytest.mark.parametrize(("every", "is_short"), [("10m", False), ("15m", True), ("1d", True)])
     def test_the_period_is_that_of_the_file(self, every: str, is_short: bool) -> None:  # noqa: FBT001
         text = (
-            f"function: {{every: {every}}}\nclusters:\n"
+            f"function: {{every: {every}}}\ntimezone: UTC\nclusters:\n"
             '  - {name: dev, cluster_id: a, region: r, project_id: p, windows: [{hours: "daily 08:00-08:12"}]}\n'
         )
         found = cautions(text)
@@ -155,8 +160,7 @@ class TestLongWindows:
     @pytest.mark.parametrize(
         ("window", "begin"),
         [
-            pytest.param(cron("0 8 * * mon", "0 20 * * fri"), "2026-11-23 08:00", id="a week's days"),
-            pytest.param('hours: "Mon-Fri 00:00-24:00"', "2026-11-23 00:00", id="days that touch"),
+            pytest.param(cron("0 8 * * sun", "0 20 * * tue"), "2026-11-22 08:00", id="some of a week's days"),
             pytest.param(cron("0 8 1 3 *", "0 8 1 9 *"), "2027-03-01 08:00", id="a summer"),
             pytest.param(cron("0 8 1 3 *", "0 8 1 2 *"), "2027-03-01 08:00", id="longer than is looked ahead"),
             pytest.param(cron("0 8 * * mon", "1 8 * * tue"), "2026-11-23 08:00", id="a day and a minute"),
@@ -172,6 +176,71 @@ class TestLongWindows:
         ]
 
     @pytest.mark.parametrize(
+        ("excluded", "begin", "inside"),
+        [
+            pytest.param("2026-12-24", "2026-12-21 08:00", "the excluded date 2026-12-24", id="the week of it"),
+            pytest.param("2026-11-24", "2026-11-23 08:00", "the excluded date 2026-11-24", id="the day after"),
+            pytest.param("2026-11-27", "2026-11-23 08:00", "the excluded date 2026-11-27", id="the last day"),
+            pytest.param("2026-11-28", "2026-11-23 08:00", "an excluded date", id="a day on which it does not run"),
+            pytest.param("2020-11-24", "2026-11-23 08:00", "an excluded date", id="a past one"),
+            pytest.param(
+                "2026-11-23..2026-11-29", "2026-11-30 08:00", "an excluded date", id="a start that is skipped"
+            ),
+        ],
+    )
+    def test_the_span_that_is_named_is_one_that_begins(self, excluded: str, begin: str, inside: str) -> None:
+        found = windows(cron("0 8 * * mon", "0 20 * * fri"), more=f"exclude: {{dates: [{excluded}]}}")
+        assert [text.partition(" inside")[0] for text in found] == [
+            f"4:9: clusters[0].windows[0]: runs for more than a day, as from {begin}, and {inside}"
+        ]
+
+    @pytest.mark.parametrize(
+        ("start", "stop", "excluded", "lost"),
+        [
+            pytest.param("mon", "fri", "2026-12-07", ("2026-12-07 08:00", "2026-12-11 20:00"), id="for the week"),
+            pytest.param("mon,wed", "fri", "2026-12-07", ("2026-12-07 08:00", "2026-12-09 08:00"), id="until a start"),
+            pytest.param(
+                "mon", "fri", "2026-12-07..2026-12-10", ("2026-12-07 08:00", "2026-12-11 20:00"), id="for one day"
+            ),
+            pytest.param("mon", "fri", "2026-12-07..2026-12-11", None, id="all of its days are excluded"),
+            pytest.param("mon,tue", "fri", "2026-12-07", ("2026-12-07 08:00", "2026-12-08 08:00"), id="a night"),
+            pytest.param("mon", "tue", "2026-12-08", None, id="not on the start"),
+        ],
+    )
+    def test_one_excluded_date_may_take_a_week(
+        self, start: str, stop: str, excluded: str, lost: Optional[Tuple[str, str]]
+    ) -> None:
+        more = f"exclude: {{dates: [{excluded}]}}"
+        found = windows(cron(f"0 8 * * {start}", f"0 20 * * {stop}"), more=more)
+        message = (
+            "4:9: clusters[0].windows[0]: does not run from {} to {}, since its only start before that falls on the "
+            "excluded date 2026-12-07: write a start for each day, or `on_excluded_dates: stopped`"
+        )
+        assert [text for text in found if "does not run" in text] == ([message.format(*lost)] if lost else [])
+
+    def test_an_excluded_date_takes_the_night_after_it_as_is_to_be_expected(self) -> None:
+        weekend_and_a_night = cron("0 22 * * mon,fri", "0 6 * * tue,mon")
+        found = windows(weekend_and_a_night, more="exclude: {dates: [2026-12-07]}")
+        assert [text for text in found if "does not run" in text] == []
+        found = windows(weekend_and_a_night, more="exclude: {dates: [2026-12-11]}")
+        assert [text.partition(", since")[0] for text in found if "does not run" in text] == [
+            "4:9: clusters[0].windows[0]: does not run from 2026-12-11 22:00 to 2026-12-14 06:00"
+        ]
+
+    def test_of_many_clusters_one_is_warned_of_and_the_others_not_missed(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p, timezone: UTC, schedule: week}
+schedules: {week: {windows: [{start: "0 8 * * mon", stop: "0 20 * * fri"}]}}
+clusters:
+  - {name: a, cluster_id: a}
+  - {name: b, cluster_id: b, exclude: {dates: [2026-12-05]}, enabled: false}
+  - {name: c, cluster_id: c, exclude: {dates: [2026-12-06]}}
+  - {name: d, cluster_id: d, exclude: {dates: [2026-12-07]}}
+  - {name: e, cluster_id: e, exclude: {dates: [2026-12-14]}}
+"""
+        assert [found.partition(" from ")[2][:10] for found in cautions(text)] == ["2026-12-07", "2026-11-23"]
+
+    @pytest.mark.parametrize(
         ("window", "more"),
         [
             pytest.param(cron("0 8 * * mon", "0 20 * * fri"), "enabled: true", id="without excluded dates"),
@@ -181,6 +250,8 @@ class TestLongWindows:
             pytest.param(cron("0 8 * * mon", "0 20 * * fri"), f"{EXCLUDED}\n    enabled: false", id="not enabled"),
             pytest.param(cron("0 8 * * mon", "0 8 * * tue"), EXCLUDED, id="just a day"),
             pytest.param('hours: "Mon-Fri 22:00-06:00"', EXCLUDED, id="overnight"),
+            pytest.param('hours: "Mon-Fri 00:00-24:00"', EXCLUDED, id="days that touch stop on an excluded one"),
+            pytest.param('hours: "Mon-Fri 00:00-24:00"', "exclude: {dates: [2026-12-21]}", id="and start after it"),
         ],
     )
     def test_only_such_windows_are_meant(self, window: str, more: str) -> None:
@@ -394,7 +465,7 @@ clusters:
         [
             pytest.param("2027-11-01T23:59:59+00:00", None, id="more than 60 days before"),
             pytest.param("2027-11-02T00:00:00+00:00", " before that", id="60 days before"),
-            pytest.param("2028-01-01T00:00:00+00:00", "", id="after"),
+            pytest.param("2028-01-01T00:00:00+00:00", None, id="after, when it is a problem"),
         ],
     )
     def test_one_of_a_country_is_told_60_days_before_its_end(self, now: str, when: str) -> None:
@@ -414,7 +485,7 @@ class TestSettings:
 
     @staticmethod
     def with_settings(settings: str, when: str = "state: stopped") -> List[str]:
-        head = "defaults: {region: r, project_id: p}\nclusters:\n"
+        head = "defaults: {region: r, project_id: p, timezone: UTC}\nclusters:\n"
         return cautions(f"{head}  - {{name: a, cluster_id: a, {when}, {settings}}}\n")
 
     @pytest.mark.parametrize("exclude", ["servers: [x]", "tags: [x]", "node_pools: [x]"])
@@ -464,6 +535,34 @@ clusters:
         assert found == ([f"clusters[0].hard_after: {message}"] if ends else [])
 
 
+class TestZones:
+    def test_windows_of_which_nobody_wrote_the_zone_are_told_once(self) -> None:
+        text = """\
+defaults: {region: r, project_id: p, windows: [{hours: "daily 08:00-20:00"}]}
+schedules:
+  bare: {windows: [{hours: "daily 08:00-20:00"}]}
+  placed: {timezone: Asia/Bangkok, windows: [{hours: "daily 08:00-20:00"}]}
+clusters:
+  - {name: off, cluster_id: a, enabled: false}
+  - {name: always, cluster_id: b, state: running}
+  - {name: placed, cluster_id: c, schedule: placed}
+  - {name: own, cluster_id: d, timezone: UTC}
+  - {name: bare, cluster_id: e, schedule: bare}
+  - {name: default, cluster_id: f}
+"""
+        message = "windows are in UTC: write `timezone:` at the top, UTC if that is right"
+        assert cautions(text) == [f"11:5: clusters[4]: no timezone for bare, default, so {message}"]
+        assert cautions(f"timezone: UTC\n{text}") == []
+        assert cautions(text.replace("project_id: p,", "project_id: p, timezone: UTC,")) == []
+
+
+class TestMisreadings:
+    def test_are_among_the_warnings(self) -> None:
+        text = "clusters:\n  - {name: a, cluster_id: 3f1c, region: r, project_id: p, state: running}\n"
+        (found,) = all_cautions(text)
+        assert found.startswith('3:27: clusters[0].cluster_id: "3f1c" is not what ids of clusters look like')
+
+
 class TestHomes:
     def test_clusters_without_region_or_project_are_told_once_with_their_names(self) -> None:
         clusters = "".join(f"  - {{name: c{n}, cluster_id: c{n}, state: running, region: r}}\n" for n in range(7))
@@ -503,7 +602,7 @@ clusters:
 
     def test_an_alias_is_the_place_of_its_anchor(self) -> None:
         text = """\
-defaults: {region: r, project_id: p}
+defaults: {region: r, project_id: p, timezone: UTC}
 clusters:
   - name: a
     cluster_id: a
@@ -529,7 +628,8 @@ clusters:
         ]
 
     def test_a_file_of_many_clusters_is_looked_at_once_for_what_they_share(self) -> None:
-        clusters = "".join(f"  - {{name: c{n}, cluster_id: c{n}, schedule: office}}\n" for n in range(2000))
+        uid = "0a4b-11ef-9d2a-0255ac10023b"
+        clusters = "".join(f"  - {{name: c{n}, cluster_id: {n:08}-{uid}, schedule: office}}\n" for n in range(2000))
         text = (
             "defaults: {region: r, project_id: p, exclude: {dates: [2026-12-24]}}\ntimezone: Europe/Berlin\n"
             'schedules: {office: {windows: [{hours: "Mon-Fri 02:30-20:00"}]}}\n'
@@ -553,19 +653,28 @@ _CRONS = st.tuples(
 class TestSpans:
     """Times of day and days, put together, against a walk from firing to firing."""
 
-    @settings(max_examples=20, deadline=None)
-    @given(start=_CRONS, stop=_CRONS, first=st.dates(date(2024, 1, 1), date(2030, 12, 31)))
-    def test_are_those_between_a_start_and_the_next_stop(self, start: str, stop: str, first: date) -> None:
-        assert list(_spans(Window(start, stop), first)) == list(walk(start, stop, first))
+    @settings(max_examples=30, deadline=None)
+    @given(
+        start=_CRONS,
+        stop=_CRONS,
+        first=st.dates(date(2024, 1, 1), date(2030, 12, 31)),
+        skipped=st.frozensets(st.integers(-10, 40)),
+    )
+    def test_are_those_between_a_start_and_the_next_stop(
+        self, start: str, stop: str, first: date, skipped: FrozenSet[int]
+    ) -> None:
+        dates = frozenset((first + timedelta(days=days)).isoformat() for days in skipped)
+        assert list(_spans(Window(start, stop), first, dates)) == list(walk(start, stop, first, dates))
 
 
-def walk(start: str, stop: str, first: date) -> Iterator[Tuple[datetime, timedelta]]:
+def walk(start: str, stop: str, first: date, skipped: FrozenSet[str]) -> Iterator[Tuple[datetime, timedelta]]:
     begin = datetime.combine(first, datetime.min.time())
     end = begin + timedelta(days=366)
-    starts = dict.fromkeys(firings(start, begin, end), True)
+    starts = {at: True for at in firings(start, begin, end) if at.date().isoformat() not in skipped}
     events = sorted({**dict.fromkeys(firings(stop, begin, end), False), **starts}.items())
-    previous = [croniter(expression, begin).get_prev(datetime) for expression in (start, stop)]
-    begun = previous[0] if previous[0] >= previous[1] else None
+    before = croniter(start, begin)
+    started = next(at for at in iter(lambda: before.get_prev(datetime), None) if at.date().isoformat() not in skipped)
+    begun = started if started >= croniter(stop, begin).get_prev(datetime) else None
     for at, is_start in events:
         if is_start:
             begun = begun or at

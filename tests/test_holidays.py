@@ -6,9 +6,10 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import pytest
+from freezegun import freeze_time
 
 from scheduler.config import load_checked, load_config, parse_config
 from scheduler.errors import ConfigError, StaleCalendarError
@@ -25,6 +26,7 @@ from scheduler.public_holidays import (
     write_lock,
 )
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
+from tests.cli_runner import Ended, run
 from tests.oracle_cases import utc
 from tests.scenes import CLOCK, DEV, PROJECT, REGION, TIMER, Context, posts
 
@@ -290,6 +292,87 @@ class TestEnd:
 
     def test_without_a_country_nothing_ends(self) -> None:
         assert check_end(None, END.at) == ((), None)
+
+
+class TestCommands:
+    """What a person is told who works with the file around the end of what it knows."""
+
+    BEFORE, AFTER = "2029-12-31T16:59:59Z", "2029-12-31T17:00:00Z"
+    UNKNOWN = (
+        "warning: the dates of public-holidays are not known after 2029-12-31: what is shown for later does without "
+        "them, run `cce-scheduler holidays`\n"
+    )
+
+    @staticmethod
+    def call(folder: Path, now: str, command: str, *options: str) -> Ended:
+        with freeze_time(now):
+            return run(command, "--file", str(folder / "schedules.yaml"), *options)
+
+    def test_after_the_end_the_file_is_not_valid(self, folder: Path) -> None:
+        file = folder / "schedules.yaml"
+        place = f"{file}:4:30: "
+        before, after = (self.call(folder, now, "validate") for now in (self.BEFORE, self.AFTER))
+        assert before.code == 0
+        assert f"{place}warning: calendars.public-holidays.country: {STALE} before that\n" in before.stderr
+        assert (after.code, after.stdout) == (1, "")
+        assert after.stderr == f"{place}calendars.public-holidays.country: {STALE}\n{file}: 1 problem\n"
+
+    def test_after_the_end_machine_output_says_so_too(self, folder: Path) -> None:
+        ended = self.call(folder, self.AFTER, "validate", "--json")
+        path = "calendars.public-holidays.country"
+        assert (ended.code, ended.json["valid"], ended.stderr) == (1, False, "")
+        assert ended.json["problems"] == [{"path": path, "line": 4, "column": 30, "message": STALE}]
+        assert path not in [warning["path"] for warning in ended.json["warnings"]]
+
+    def test_every_calendar_that_ran_out_is_named(self, folder: Path) -> None:
+        more = {
+            "\nclusters:": "\n  by: {country: DE, subdivision: BY}\nclusters:",
+            "[public-holidays]": "[by, public-holidays]",
+        }
+        text = FILE
+        for old, new in more.items():
+            text = text.replace(old, new)
+        (folder / "schedules.yaml").write_text(text, encoding="utf-8")
+        ended = self.call(folder, self.AFTER, "validate", "--json")
+        assert [problem["path"] for problem in ended.json["problems"]] == [
+            "calendars.public-holidays.country",
+            "calendars.by.country",
+        ]
+
+    def test_a_cluster_that_is_not_enabled_needs_no_holidays(self, folder: Path) -> None:
+        file = folder / "schedules.yaml"
+        file.write_text(FILE.replace("    exclude", "    enabled: false\n    exclude"), encoding="utf-8")
+        assert self.call(folder, self.AFTER, "validate").code == 0
+        assert self.call(folder, self.AFTER, "evaluate").stderr == ""
+
+    def test_after_the_end_nothing_is_packaged(self, folder: Path) -> None:
+        output = folder / "function.zip"
+        ended = self.call(folder, self.AFTER, "package", "--output", str(output))
+        assert (ended.code, ended.stdout, ended.stderr) == (1, "", f"error: {STALE}\n")
+        assert not output.exists()
+
+    @pytest.mark.parametrize("output", [(), ("--json",)])
+    def test_a_state_after_the_end_is_shown_with_a_warning(self, folder: Path, output: Tuple[str, ...]) -> None:
+        now = "2029-06-01T00:00:00Z"
+        before = self.call(folder, now, "evaluate", "--at", self.BEFORE, *output)
+        after = self.call(folder, now, "evaluate", "--at", self.AFTER, "--at", self.BEFORE, *output)
+        assert (before.code, before.stderr) == (0, "")
+        assert (after.code, after.stderr) == (0, self.UNKNOWN)
+        assert after.stdout
+
+    @pytest.mark.parametrize("output", [(), ("--json",)])
+    def test_a_calendar_beyond_the_end_is_shown_with_a_warning(self, folder: Path, output: Tuple[str, ...]) -> None:
+        now = "2029-06-01T00:00:00Z"
+        before = self.call(folder, now, "calendar", "--from", "2029-12-31", "--days", "1", *output)
+        after = self.call(folder, now, "calendar", "--from", "2029-12-31", "--days", "2", *output)
+        assert (before.code, before.stderr) == (0, "")
+        assert (after.code, after.stderr) == (0, self.UNKNOWN)
+
+    def test_only_the_calendars_of_the_clusters_that_are_shown_matter(self, folder: Path) -> None:
+        file = folder / "schedules.yaml"
+        file.write_text(f"{FILE}  - {{name: test, cluster_id: b, state: running}}\n", encoding="utf-8")
+        assert self.call(folder, self.AFTER, "evaluate", "--cluster", "test").stderr == ""
+        assert self.call(folder, self.AFTER, "evaluate", "--cluster", "dev").stderr == self.UNKNOWN
 
 
 class TestRun:

@@ -32,7 +32,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         *("scheduler.config", "scheduler.plan", "scheduler.report", "scheduler.compiled", "scheduler.savings"),
         *("scheduler.explain", "scheduler.compare"),
     ),
-    ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution"),
+    ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution", "scheduler.misreading"),
     ("scheduler.execute", "scheduler.observe"),
     ("scheduler.reconcile",),
     ("scheduler.handler",),

@@ -64,7 +64,7 @@ def test_has_no_key_twice() -> None:
 def test_says_everything_in_words_that_this_program_explains() -> None:
     known = {"$schema", "$id", "$ref", "$defs", "title", "description", "examples", "x-write", "properties", "items"}
     known |= {"type", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "minProperties", "minimum"}
-    known |= {"maximum", "maxItems", "required", "additionalProperties"}
+    known |= {"maximum", "maxItems", "default", "required", "additionalProperties"}
     assert {key for schema in ALL.values() for key in schema} <= known
 
 
@@ -107,6 +107,29 @@ def test_every_reference_is_there_and_every_definition_is_used() -> None:
 @pytest.mark.parametrize(("schema", "example"), EXAMPLES)
 def test_examples_are_valid_where_they_stand(schema: Schema, example: object) -> None:
     Draft202012Validator(SCHEMA).evolve(schema=schema).validate(example)
+
+
+@pytest.mark.parametrize(
+    ("schema", "default"), [pytest.param(s, s["default"], id=path) for path, s in ALL.items() if "default" in s]
+)
+def test_a_default_is_valid_where_it_stands(schema: Schema, default: object) -> None:
+    Draft202012Validator(SCHEMA).evolve(schema=schema).validate(default)
+
+
+def test_writing_the_defaults_changes_nothing() -> None:
+    def defaults_of(path: str) -> Schema:
+        properties = ALL[path]["properties"]
+        found = {key: [s["default"] for s in _follow(inner) if "default" in s] for key, inner in properties.items()}
+        return {key: values[0] for key, values in found.items() if values}
+
+    when = {"windows": [{"hours": "daily 08:00-20:00"}]}
+    minimal = {"version": 1, "clusters": [{"name": "dev", "cluster_id": "a", **when}]}
+    written: Schema = {**minimal, **defaults_of(""), "function": defaults_of("/properties/function")}
+    own = defaults_of("/properties/clusters/items")
+    assert set(own) > {"stop_type", "enforce", "overdue_after", "members", "enabled"}
+    assert set(own) == set(defaults_of("/properties/defaults"))
+    written["clusters"] = [{**minimal["clusters"][0], **own}]  # type: ignore[index]
+    assert parse_config(json.dumps(written).encode(), "f.yaml") == parse_config(json.dumps(minimal).encode(), "f.yaml")
 
 
 @pytest.mark.parametrize("expression", ALL["/$defs/cron"]["examples"])

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from scheduler.cli.against import When, compare_files, comparison_json, describe_comparison
 from scheduler.cli.exits import ExitCode
+from scheduler.cli.holidays import note_unknown_dates
 from scheduler.cli.options import (
     DEFAULT_FILE,
     LONGEST_DAYS,
@@ -18,16 +19,17 @@ from scheduler.cli.options import (
     ClusterNames,
     File,
     Span,
-    load_selected,
     read_span,
 )
 from scheduler.cli.output import line, note, show, show_bytes, show_json, table
 from scheduler.cli.page import render_page
 from scheduler.cli.picture import Strip, draw, legend
 from scheduler.compare import transitions_in
+from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state
+from scheduler.handler import select_clusters
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
 from scheduler.savings import describe_hours, find_hours
@@ -85,8 +87,10 @@ def calendar(  # noqa: PLR0913 - one for each option
         else:
             show(*describe_comparison(compared))
         return ExitCode.DONE
-    schedules = load_selected(file, cluster)
+    checked = load_checked(file)
+    schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
+    note_unknown_dates(checked, schedules, span.end - _INSTANT)
     found = coming(schedules, span)
     if ics == _STDOUT:
         if as_json:

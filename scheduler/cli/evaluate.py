@@ -7,10 +7,13 @@ from zoneinfo import ZoneInfo
 import typer
 
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, AsJson, ClusterNames, File, load_selected, read_at
+from scheduler.cli.holidays import note_unknown_dates
+from scheduler.cli.options import DEFAULT_FILE, AsJson, ClusterNames, File, read_at
 from scheduler.cli.output import line, show, show_json, table
+from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.evaluate import desired_state
+from scheduler.handler import select_clusters
 from scheduler.model import Schedules
 from scheduler.report import desired_json
 
@@ -25,7 +28,9 @@ def evaluate(
 ) -> int:
     """Show the desired state of every cluster, and why."""
     instants = [read_at(text) for text in at or ()] or [datetime.now(timezone.utc).replace(microsecond=0)]
-    schedules = load_selected(file, cluster)
+    checked = load_checked(file)
+    schedules = select_clusters(checked.schedules, cluster or None)
+    note_unknown_dates(checked, schedules, max(instants))
     if as_json:
         show_json([desired_json(c, t, desired_state(c, t)) for t in instants for c in schedules.clusters])
         return ExitCode.DONE

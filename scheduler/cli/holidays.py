@@ -10,12 +10,14 @@ from typing import Annotated, Any, Dict, Iterator, List, NamedTuple, Optional, T
 import typer
 from rich.console import RenderableType
 
+from scheduler.caution import find_ends
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, File
 from scheduler.cli.output import count, line, note, show, show_json, table
-from scheduler.config import find_countries, parse_config, read_schedules
+from scheduler.config import Checked, find_countries, parse_config, read_schedules
 from scheduler.document import quote, suggest
 from scheduler.errors import ConfigError, InputError
+from scheduler.model import Schedules
 from scheduler.public_holidays import LOCK_FILE, REFRESH, HolidayCalendar, HolidayLock, lock_key, parse_lock, write_lock
 
 _MOST_YEARS = 20
@@ -119,6 +121,17 @@ def expand(country: str, subdivision: Optional[str], first_year: int, last_year:
     )
     dates = {day.isoformat(): name for day, name in sorted(found.items())}
     return HolidayCalendar(date(first_year, 1, 1), date(last_year, 12, 31), dates)
+
+
+def note_unknown_dates(checked: Checked, schedules: Schedules, at: datetime) -> None:
+    """Warn where an instant lies after the dates that the calendars of some clusters know."""
+    for name, end in find_ends(checked, [cluster.name for cluster in schedules.clusters]).items():
+        if at >= end.at:
+            note(
+                f"warning: the dates of {name} are not known after {end.last}: what is shown for later does without "
+                f"them, {REFRESH}",
+                "yellow",
+            )
 
 
 def find_changes(before: HolidayLock, after: HolidayLock) -> Iterator[Change]:

@@ -1,6 +1,7 @@
 """``package``: the zip that is the function, made from the schedules file and checked before anything is written."""
 
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Dict, Optional
 
@@ -16,6 +17,7 @@ from scheduler.deploy.sources import HANDLER, ScheduleFiles, read_schedule_files
 from scheduler.deploy.wheels import cache_dir
 from scheduler.document import suggest
 from scheduler.model import Function
+from scheduler.public_holidays import check_end
 
 _RUNTIME_HELP = f"{', '.join(OFFERED)}.  [default: function.runtime of the file, else {Function().runtime}]"
 
@@ -39,6 +41,9 @@ def package(  # noqa: PLR0913 - one for each option
     The same input gives the same bytes. Dependencies are pinned, checked by hash and kept in your cache directory.
     """
     found = None if one_shot else read_schedule_files(file)
+    _, stale = check_end(found.schedules.calendars_end, datetime.now(timezone.utc)) if found else ((), None)
+    if stale is not None:
+        raise stale
     chosen = _choose_runtime(runtime, found)
     check_output(output, None if one_shot else file, force=force)
     with _progress() as progress:

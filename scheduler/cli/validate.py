@@ -3,7 +3,7 @@
 from datetime import datetime, timezone
 from typing import Any, Dict, List
 
-from scheduler.caution import find_cautions
+from scheduler.caution import find_cautions, find_stale
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, File
 from scheduler.cli.output import count, note, show, show_json, table
@@ -22,7 +22,8 @@ def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
     try:
         checked = load_checked(file)
         clusters = list(checked.schedules.clusters)
-        warnings = find_cautions(checked, datetime.now(timezone.utc))
+        now = datetime.now(timezone.utc)
+        problems, warnings = find_stale(checked, now), find_cautions(checked, now)
     except ConfigError as e:
         problems = list(e.problems)
     if as_json:
