@@ -332,7 +332,7 @@ def read_user_data(text: Optional[str]) -> Mapping[str, str]:
         return {}
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         return {"(unreadable)": text}
