@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test oracle breaks bench lint format locks clean
+.PHONY: simulate test oracle breaks fuzz audit bench lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -25,6 +25,10 @@ oracle: $(VENV)/.installed
 # Breaks one rule of time after the other, and sees that a test notices.
 breaks: $(VENV)/.installed
 	$(BIN)/python -m tests.breaks
+
+# Throws hostile input at every reader of bytes from outside, on all cores.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.fuzz
 
 # Measures; instructions only where valgrind is installed. Takes some minutes.
 bench: $(VENV)/.installed
