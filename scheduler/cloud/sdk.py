@@ -169,7 +169,7 @@ class Channel:
 
     def _broken(self, error: SdkException, *, acts: bool) -> CloudError:
         """Return the failure of a connection."""
-        what = f"{type(error).__name__}: {self._shown(str(error.error_msg))}"
+        what = f"{type(error).__name__}: {self.shown(str(error.error_msg))}"
         if acts and not _was_never_sent(error):
             return UnknownOutcomeError(
                 f"the connection broke during an action ({what}): the next listing shows its outcome"
@@ -182,14 +182,14 @@ class Channel:
         code, message = read_error(response.content)
         kind, advice = _sort_answer(status, code, needs, acts=acts)
         return kind(
-            f"{code or status} {self._shown(message)}: {advice}",
+            f"{code or status} {self.shown(message)}: {advice}",
             code=code,
             status_code=status,
             request_id=response.headers.get("X-Request-Id") or None,
             retry_after_s=read_retry_after(response.headers),
         )
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         """Return a text of the cloud, shortened and without the credentials, which the API gateway likes to quote."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
