@@ -71,6 +71,9 @@ class Found(NamedTuple):
     triggers: Tuple[Trigger, ...]
     has_vpc: bool = False
 
+    def __repr__(self) -> str:
+        return f"Found({self.urn}, ...)"  # the user data of a function that is not ours may have keys in it
+
     @property
     def is_ours(self) -> bool:
         """Whether ``deploy`` made it."""

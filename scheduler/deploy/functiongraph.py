@@ -338,7 +338,7 @@ class FunctionGraph:
                 warnings.simplefilter("ignore")  # the SDK warns of dates that it cannot read; nothing depends on them
                 return method(request)
         except ServiceResponseException as e:
-            raise self._refusal(e) from e
+            raise self._refusal(e) from None  # a traceback would show the SDK's own text, which may quote keys
         except SdkException as e:
             raise lost(f"FunctionGraph was not reached ({type(e).__name__}): {advice}") from e
         except requests.RequestException as e:  # a request that timed out while reading comes raw
