@@ -200,7 +200,7 @@ def make_wanted(function: Function, digest: str = "") -> Wanted:
     if not function.agency:
         raise InputError(
             "function.agency: there is none, and the function would have no rights: create an agency in IAM for the "
-            "cloud service FunctionGraph with the policy of docs/deploy.md, and write its name here"
+            "cloud service FunctionGraph with the policy of docs/security.md, and write its name here"
         )
     schedule = timer_cron(function.every_s)
     if schedule is None:

@@ -371,7 +371,7 @@ def _sort_refusal(status: int, code: str) -> "Tuple[Type[CloudError], str]":
     if status == HTTPStatus.UNAUTHORIZED:
         return PermanentCloudError, "check the access key and its secret key"
     if status == HTTPStatus.FORBIDDEN:
-        return PermanentCloudError, "grant the rights of docs/deploy.md to the person who deploys, in this project"
+        return PermanentCloudError, "grant the rights of docs/security.md to the person who deploys, in this project"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ThrottledCloudError, f"the platform's limit is reached: wait a minute, then {_AGAIN}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
