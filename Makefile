@@ -49,5 +49,12 @@ $(VENV)/.installed: pyproject.toml
 locks: $(VENV)/.installed
 	$(BIN)/python -m scheduler.deploy.lock
 
+# Holds the function's dependencies against the known vulnerabilities. Needs more network than an index of packages.
+audit: $(VENV)/.installed
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7,<3'
+	for lock in scheduler/deploy/locks/*.txt; do \
+	  build/audit/bin/pip-audit --disable-pip --require-hashes --requirement "$$lock" || exit 1; done
+
 clean:
 	rm -rf $(VENV) build dist

@@ -154,7 +154,8 @@ def invoke(request: pytest.FixtureRequest, endpoint: str, tmp_path: Path) -> Inv
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             try:
-                said.append(json.dumps(handle(event, context, now=NOW, environ=environ, monotonic=lambda: 0.0)))
+                outside: Dict[str, Any] = {"monotonic": lambda: 0.0, "sleep": lambda _: None}
+                said.append(json.dumps(handle(event, context, now=NOW, environ=environ, **outside)))
             except RunFailedError as e:
                 said.append(all_of(e))
         assert said[0]

@@ -2,6 +2,12 @@
 
 The only importer of its SDK, which the command line needs and the function does not. Nothing is retried: a deployment
 that broke off is finished by the next one, since every step is worked out from what exists.
+
+Least privilege for what is called here, as far as the API documents it: ``FunctionGraph:function:getConfig``,
+``FunctionGraph:function:getCode``, ``FunctionGraph:function:create``, ``FunctionGraph:function:updateCode``,
+``FunctionGraph:function:updateConfig``, ``FunctionGraph:function:delete``, ``FunctionGraph:function:invoke``,
+``FunctionGraph:trigger:create``, ``FunctionGraph:trigger:delete`` and
+``FunctionGraph:trigger:listSpecifiedFunctionTriggers``.
 """
 
 import base64
