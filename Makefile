@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test oracle breaks bench lint format locks clean
+.PHONY: simulate test oracle breaks fuzz audit bench lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -26,6 +26,10 @@ oracle: $(VENV)/.installed
 breaks: $(VENV)/.installed
 	$(BIN)/python -m tests.breaks
 
+# Throws hostile input at every reader of bytes from outside, on all cores.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.fuzz
+
 # Measures; instructions only where valgrind is installed. Takes some minutes.
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/evaluate.py
@@ -44,6 +48,13 @@ $(VENV)/.installed: pyproject.toml
 # Pins the newest dependencies of the function, for each runtime of the platform.
 locks: $(VENV)/.installed
 	$(BIN)/python -m scheduler.deploy.lock
+
+# Holds the function's dependencies against the known vulnerabilities. Needs more network than an index of packages.
+audit: $(VENV)/.installed
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7,<3'
+	for lock in scheduler/deploy/locks/*.txt; do \
+	  build/audit/bin/pip-audit --disable-pip --require-hashes --requirement "$$lock" || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,9 +1,9 @@
 """Schedules that were checked when they were packaged, as JSON: what a run reads instead of the YAML.
 
 Reading YAML, holding it against the schema and checking every expression costs a cold start more than the run
-itself. Packaging has done it; its result travels beside the file, with the digest of the bytes it was made from, and
-with the local times at which the expressions fire in a week, so that a run need not import croniter either.
-Whoever edits the file in place changes the digest, and the file is checked in full again.
+itself. Packaging has done it; its result travels beside the file, with a digest over itself and the bytes it was made
+from, and with the local times at which the expressions fire in a week, so that a run need not import croniter either.
+Whoever edits either in place, or damages it, breaks the digest, and the file is checked in full again.
 """
 
 import json
@@ -53,6 +53,8 @@ _KINDS = [
     )
 ]
 """Where a cluster has an enum, and its members by value."""
+_HEAD = b'{"digest":"%s",'
+_HEAD_BYTES = len(_HEAD % bytes(64))
 
 
 def load_compiled(path: str) -> Optional[Schedules]:
@@ -60,7 +62,7 @@ def load_compiled(path: str) -> Optional[Schedules]:
     folder, name = os.path.split(path)
     try:
         compiled, sources = _read(folder, compiled_name(name)), [_read(folder, name)]
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL is a ValueError
         return None
     try:
         sources.append(_read(folder, LOCK_FILE))
@@ -89,7 +91,6 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
     timings = list({id(c.timing): c.timing for c in schedules.clusters}.values())
     places = {id(timing): n for n, timing in enumerate(timings)}
     compiled = {
-        "digest": _digest(sources),
         "fields": _FIELDS,
         "limits": schedules.limits,
         "firings": list_firings(_expressions(timings)),
@@ -99,18 +100,27 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
         "every_s": schedules.function.every_s,
         "remote_overrides": schedules.remote_overrides,
     }
-    return json.dumps(compiled, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    body = json.dumps(compiled, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return _HEAD % _digest([*sources, body]) + body[1:]
 
 
 def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedules]:
-    """Return the schedules, None where they were compiled from other bytes or by another release."""
-    try:
-        compiled: Dict[str, Any] = json.loads(content)
-        if compiled["digest"] != _digest(sources) or compiled["fields"] != _FIELDS:
-            return None
-        know_firings(compiled["firings"])
-    except (ValueError, KeyError, TypeError):
+    """Return the schedules, None where they were compiled from other bytes or by another release, or are damaged."""
+    body = b"{" + content[_HEAD_BYTES:]
+    if content[:_HEAD_BYTES] != _HEAD % _digest([*sources, body]):
         return None
+    try:
+        compiled: Dict[str, Any] = json.loads(body)
+        if compiled["fields"] != _FIELDS:
+            return None
+        schedules = _make_schedules(compiled)
+        know_firings(compiled["firings"])
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        return None  # no release of ours writes such
+    return schedules
+
+
+def _make_schedules(compiled: Dict[str, Any]) -> Schedules:
     timings = [_read_timing(entry) for entry in compiled["timings"]]
     excludes: Dict[str, Exclude] = {}
     clusters: List[Cluster] = []
@@ -134,11 +144,11 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
     )
 
 
-def _digest(sources: Sequence[bytes]) -> str:
+def _digest(parts: Sequence[bytes]) -> bytes:
     whole = sha256()
-    for source in sources:
-        whole.update(b"%d:" % len(source) + source)
-    return str(whole.hexdigest())
+    for part in parts:
+        whole.update(b"%d:" % len(part) + part)
+    return str(whole.hexdigest()).encode()
 
 
 def _expressions(timings: Sequence[Timing]) -> Iterator[str]:

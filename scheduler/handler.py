@@ -351,10 +351,13 @@ def _log(context: object, lines: Iterable[Json], level: str) -> None:
 
 def _write_line(line: Json) -> str:
     """Write a line as JSON, short enough that the platform does not split it."""
-    text = json.dumps(line, ensure_ascii=False)
-    if len(text.encode(errors="replace")) <= _MOST_LOG_BYTES:
-        return text
-    return json.dumps(_shorten(line), ensure_ascii=False)
+    text = _dump(line)
+    return text if len(text.encode()) <= _MOST_LOG_BYTES else _dump(_shorten(line))
+
+
+def _dump(line: Any) -> str:
+    """Return JSON that every logger can write: a text from outside may hold half of a character."""
+    return json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def _shorten(value: Any) -> Any:

@@ -16,11 +16,11 @@ from scheduler.deploy.function import DESCRIPTION
 from scheduler.deploy.sources import ScheduleFiles
 from scheduler.errors import InputError
 from scheduler.simulated import SimulatedCloud, serve
-from scheduler.simulated.calls import Call, Fault, failing, html, reset
+from scheduler.simulated.calls import Call, Fault, Record, failing, html, reset
 from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger, run_zip
 from scheduler.simulated.platform import Settings
-from tests.cli_runner import run
-from tests.deployed import DEMO, DEMO_CLUSTER, DEV, DEV_CLUSTER, FUNCTION, NOW, PROJECT, REGION, Scene
+from tests.cli_runner import Ended, check_golden, run
+from tests.deployed import DEMO, DEMO_CLUSTER, DEV, DEV_CLUSTER, FUNCTION, NOW, PROJECT, REGION, Scene, short_path
 from tests.packaged import CLUSTER, SCHEDULES, TEST_RUNTIME, packaged
 
 CREATED = [
@@ -483,7 +483,7 @@ class TestBadInput:
         fail_once(scene, "GET", "/config", failing(403, "FSS.0403", "Forbidden"))
         ended = scene.deploy()
         assert ended.code == 1
-        assert "grant the rights of docs/deploy.md to the person who deploys" in ended.stderr
+        assert "grant the rights of docs/security.md to the person who deploys" in ended.stderr
 
     def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -733,6 +733,38 @@ def test_the_very_zip_is_deployed_and_runs_as_on_the_platform(scene: Scene) -> N
     assert not scene.server_changes()
     scene.fire()
     assert scene.cloud.server(node).task_state == "powering-off"
+
+
+def test_the_requests_of_a_whole_life_are_the_reviewed_ones(scene: Scene) -> None:
+    """Deployed, edited, deployed again, looked at, removed: ``tests/golden/cli/deploy-requests.txt``."""
+    scene.add_server("node-1")
+    lines: List[str] = []
+
+    def note(what: str, ended: Ended) -> None:
+        assert ended.code == 0, ended
+        lines.append(f"== {what}")
+        lines.extend(show_request(record) for record in scene.cloud.ledger if "/fgs/" in record.path)
+
+    note("deploy", scene.deploy())
+    note("deploy, nothing edited", scene.deploy())
+    scene.write(DEV_CLUSTER.replace("20:00", "23:00") + DEMO_CLUSTER)
+    note("deploy, a window edited", scene.deploy())
+    scene.write(DEV_CLUSTER.replace("20:00", "23:00") + DEMO_CLUSTER, f"{FUNCTION}  every: 10m\n  memory: 512\n")
+    note("deploy, the period and the memory edited", scene.deploy())
+    note("status", scene.status())
+    note("undeploy", scene.undeploy())
+    check_golden("deploy-requests", "\n".join([*lines, ""]))
+
+
+def show_request(record: Record) -> str:
+    """Return method, path, query and body of a request, without what differs from one zip to the next."""
+    path = short_path(record.path)
+    query = "&".join(f"{key}={value}" for key, value in sorted(record.query.items()))
+    body = record.body
+    if isinstance(body, dict) and "func_code" in body:
+        body = {**body, "func_code": dict.fromkeys(body["func_code"], "ZIP")}
+    text = f" {json.dumps(body, sort_keys=True)}" if body else ""
+    return f"{record.method:6} {path}{'?' if query else ''}{query}{text}"
 
 
 def test_the_calls_of_a_first_deployment_are_those_of_the_documentation(scene: Scene) -> None:

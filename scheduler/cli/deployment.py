@@ -66,6 +66,9 @@ class Surroundings(NamedTuple):
     now: datetime
     environ: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        return "Surroundings(...)"  # the environment has keys in it
+
 
 def surroundings() -> Surroundings:
     """Return a terminal, the clock and the environment."""

@@ -24,6 +24,7 @@ _RUNTIME_HELP = f"{', '.join(OFFERED)}.  [default: function.runtime of the file,
 RuntimeName = Annotated[Optional[str], typer.Option("--runtime", metavar="NAME", help=_RUNTIME_HELP)]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the zip.")]
 IsOneShot = Annotated[bool, typer.Option("--one-shot", help="Leave the schedules out: one action, by the settings.")]
+IsForTests = Annotated[bool, typer.Option("--for-tests", hidden=True)]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that this command did not make.")]
 
 
@@ -34,6 +35,7 @@ def package(  # noqa: PLR0913 - one for each option
     output: Output = Path("function.zip"),
     one_shot: IsOneShot = False,
     force: Force = False,
+    for_tests: IsForTests = False,
     as_json: AsJson = False,
 ) -> int:
     """Make the zip that is the function.
@@ -44,7 +46,7 @@ def package(  # noqa: PLR0913 - one for each option
     _, stale = check_end(found.schedules.calendars_end, datetime.now(timezone.utc)) if found else ((), None)
     if stale is not None:
         raise stale
-    chosen = _choose_runtime(runtime, found)
+    chosen = _choose_runtime(runtime, found, for_tests=for_tests)
     check_output(output, None if one_shot else file, force=force)
     with _progress() as progress:
         task = progress.add_task("")
@@ -62,8 +64,6 @@ def package(  # noqa: PLR0913 - one for each option
             f"which takes two to three times the processor; install python{chosen.python} and package again",
             "yellow",
         )
-    if made.runtime.is_for_tests:
-        note(f"{made.runtime.name} is for tests: the platform has {', '.join(OFFERED)}", "yellow")
     if as_json:
         show_json(_package_json(made, output, is_one_shot=one_shot))
     else:
@@ -71,12 +71,15 @@ def package(  # noqa: PLR0913 - one for each option
     return ExitCode.DONE
 
 
-def _choose_runtime(name: Optional[str], found: Optional[ScheduleFiles]) -> Runtime:
-    """Return the runtime of ``--runtime``, else the file's, else the default."""
+def _choose_runtime(name: Optional[str], found: Optional[ScheduleFiles], *, for_tests: bool) -> Runtime:
+    """Return the runtime of ``--runtime``, else the file's, else the default; one for tests only to tests."""
     wanted = name or (found.schedules.function if found else Function()).runtime
     runtime = find_runtime(wanted)
     if runtime is None:
         raise typer.BadParameter(f'"{wanted}" is not known: {suggest(wanted, OFFERED)}', param_hint="--runtime")
+    if runtime.is_for_tests and not for_tests:
+        message = f"{wanted} is not a runtime of the platform: write {' or '.join(OFFERED)}"
+        raise typer.BadParameter(message, param_hint="--runtime")
     return runtime
 
 

@@ -123,7 +123,8 @@ class HuaweiCloud:
                 "the server listing is not what the API documents (no `servers`): check the endpoint and the proxy",
                 status_code=answer.status_code,
             )
-        return [_server(entry) for entry in servers]
+        listed = [_server(entry) for entry in servers]
+        return [s._replace(fault=self._ecs.shown(s.fault)) if s.fault else s for s in listed]
 
     def start(self, server_ids: Sequence[ServerId]) -> JobId:
         """Send one batch start."""
@@ -259,8 +260,8 @@ def read_profile() -> "tuple[Credentials, Optional[str]]":
 
     try:
         found = ProfileCredentialProvider.get_basic().get_credentials()
-    except Error as e:  # its text quotes the file, keys and all
-        raise InputError("the credentials file is not an INI file with a section [basic]") from e
+    except Error:  # its text quotes the file, keys and all
+        raise InputError("the credentials file is not an INI file with a section [basic]") from None
     except (SdkException, ValueError, TypeError, OSError) as e:
         raise InputError(str(e)) from e
     if not found.ak or not found.sk:

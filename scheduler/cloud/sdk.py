@@ -9,6 +9,7 @@ The clients of ECS and CCE share it. Three things of the SDK are replaced, since
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Type
@@ -41,9 +42,8 @@ _READ_S = 20.0
 _LEAST_S = 3.0
 """A call is not begun with less than this left of the run."""
 _MOST_TEXT = 300
-
-_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What the SDK raises when it meets an answer that it cannot read."""
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+"""A host and a port and nothing else, so that every library reads the same host out of it."""
 
 _THROTTLED = frozenset({"Common.0024", "Common.1503", "Ecs.0118", "APIGW.0308", "APIG.0308", "CCE.02429001"})
 _BUSY = frozenset({"CCE.01429002", "CCE.01429003"})
@@ -160,7 +160,7 @@ class Channel:
             raise self._broken(e, acts=acts) from e
         except requests.RequestException as e:  # an answer that did not come in time, or was cut off
             raise _lost(e, acts=acts) from e
-        except _UNREADABLE as e:
+        except Exception as e:  # an answer chooses its parser, and each fails in its own way
             if acts:
                 raise _lost(e, acts=acts) from e
             raise UntrustedAnswerError(
@@ -169,7 +169,7 @@ class Channel:
 
     def _broken(self, error: SdkException, *, acts: bool) -> CloudError:
         """Return the failure of a connection."""
-        what = f"{type(error).__name__}: {self._shown(str(error.error_msg))}"
+        what = f"{type(error).__name__}: {self.shown(str(error.error_msg))}"
         if acts and not _was_never_sent(error):
             return UnknownOutcomeError(
                 f"the connection broke during an action ({what}): the next listing shows its outcome"
@@ -182,14 +182,14 @@ class Channel:
         code, message = read_error(response.content)
         kind, advice = _sort_answer(status, code, needs, acts=acts)
         return kind(
-            f"{code or status} {self._shown(message)}: {advice}",
+            f"{code or status} {self.shown(message)}: {advice}",
             code=code,
             status_code=status,
             request_id=response.headers.get("X-Request-Id") or None,
             retry_after_s=read_retry_after(response.headers),
         )
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         """Return a text of the cloud, shortened and without the credentials, which the API gateway likes to quote."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
@@ -217,7 +217,7 @@ def check_endpoint(endpoint: str) -> str:
         has_port = parts.port != 0
     except ValueError as e:  # brackets or a port that make no sense
         raise refusal from e
-    is_host = bool(parts.hostname) and has_port and not parts.path.strip("/") and not parts.query
+    is_host = bool(_HOST.fullmatch(parts.netloc)) and has_port and not parts.path.strip("/") and not parts.query
     if parts.scheme not in ("http", "https") or not is_host:
         raise refusal
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):

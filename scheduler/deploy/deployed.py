@@ -5,8 +5,11 @@ deployment that takes a cluster out, and every removal of the function, first lo
 """
 
 import io
+import lzma
+import struct
 import tempfile
 import zipfile
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -22,6 +25,11 @@ from scheduler.reconcile import run_once
 
 SCHEDULES_FILE = "schedules.yaml"
 _MOST_BYTES = {SCHEDULES_FILE: MAX_BYTES, LOCK_FILE: 8 * MAX_BYTES}
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
+    *(ValueError, OverflowError, RuntimeError, NotImplementedError, LookupError),
+)
+"""What ``zipfile`` and the decompressors raise for an archive that is none, is damaged or is of another kind."""
 
 
 class Deployed(NamedTuple):
@@ -47,7 +55,7 @@ def schedule_files(archive: bytes) -> Dict[str, bytes]:
             if any(member.file_size > _MOST_BYTES[member.filename] for member in present):
                 raise UntrustedAnswerError("the deployed code holds a schedules file that is too large")
             return {member.filename: opened.read(member) for member in present}
-    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError) as e:
+    except _UNREADABLE as e:
         raise UntrustedAnswerError("the deployed code is not a zip that can be read") from e
 
 

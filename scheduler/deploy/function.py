@@ -71,6 +71,9 @@ class Found(NamedTuple):
     triggers: Tuple[Trigger, ...]
     has_vpc: bool = False
 
+    def __repr__(self) -> str:
+        return f"Found({self.urn}, ...)"  # the user data of a function that is not ours may have keys in it
+
     @property
     def is_ours(self) -> bool:
         """Whether ``deploy`` made it."""
@@ -197,7 +200,7 @@ def make_wanted(function: Function, digest: str = "") -> Wanted:
     if not function.agency:
         raise InputError(
             "function.agency: there is none, and the function would have no rights: create an agency in IAM for the "
-            "cloud service FunctionGraph with the policy of docs/deploy.md, and write its name here"
+            "cloud service FunctionGraph with the policy of docs/security.md, and write its name here"
         )
     schedule = timer_cron(function.every_s)
     if schedule is None:
@@ -332,7 +335,7 @@ def read_user_data(text: Optional[str]) -> Mapping[str, str]:
         return {}
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         return {"(unreadable)": text}

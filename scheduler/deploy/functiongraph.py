@@ -2,6 +2,12 @@
 
 The only importer of its SDK, which the command line needs and the function does not. Nothing is retried: a deployment
 that broke off is finished by the next one, since every step is worked out from what exists.
+
+Least privilege for what is called here, as far as the API documents it: ``FunctionGraph:function:getConfig``,
+``FunctionGraph:function:getCode``, ``FunctionGraph:function:create``, ``FunctionGraph:function:updateCode``,
+``FunctionGraph:function:updateConfig``, ``FunctionGraph:function:delete``, ``FunctionGraph:function:invoke``,
+``FunctionGraph:trigger:create``, ``FunctionGraph:trigger:delete`` and
+``FunctionGraph:trigger:listSpecifiedFunctionTriggers``.
 """
 
 import base64
@@ -177,20 +183,20 @@ class FunctionGraph:
         )
         triggers = self._call(self._client.list_function_triggers, ListFunctionTriggersRequest(function_urn=urn)).body
         return Found(
-            urn=urn,
-            description=config.description or "",
-            runtime=config.runtime,
-            handler=config.handler or "",
-            memory_mb=config.memory_size or 0,
-            timeout_s=config.timeout or 0,
-            agency=config.app_xrole or config.xrole or "",
-            user_data=read_user_data(config.user_data),
-            digest=config.digest or "",
-            max_instances=config.strategy_config.concurrency if config.strategy_config else None,
-            retries=asynchronous.max_async_retry_attempts if asynchronous else None,
-            age_s=asynchronous.max_async_event_age_in_seconds if asynchronous else None,
-            triggers=tuple(_trigger(trigger) for trigger in triggers or ()),
-            has_vpc=bool(config.func_vpc and config.func_vpc.vpc_id),
+            urn=_text(urn),
+            description=_text(config.description),
+            runtime=_text(config.runtime),
+            handler=_text(config.handler),
+            memory_mb=_number(config.memory_size) or 0,
+            timeout_s=_number(config.timeout) or 0,
+            agency=_text(config.app_xrole) or _text(config.xrole),
+            user_data=read_user_data(_text(config.user_data)),
+            digest=_text(config.digest),
+            max_instances=_number(_part(config.strategy_config, "concurrency")),
+            retries=_number(_part(asynchronous, "max_async_retry_attempts")),
+            age_s=_number(_part(asynchronous, "max_async_event_age_in_seconds")),
+            triggers=tuple(_trigger(trigger) for trigger in _list(triggers)),
+            has_vpc=bool(_part(config.func_vpc, "vpc_id")),
         )
 
     def create(self, wanted: Wanted, archive: bytes) -> str:
@@ -251,22 +257,22 @@ class FunctionGraph:
             function_urn=urn, x_cff_log_type="tail", x_cff_request_version="v1", body=dict(event)
         )
         answer = self._call(self._client.invoke_function, request)
-        text = answer.result or ""
+        text = _text(answer.result)
         try:
             result = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             result = None
         has_failed = answer.status is not None and answer.status != HTTPStatus.OK
-        return Invoked(has_failed, result if isinstance(result, dict) else None, text or (answer.log or "")[-500:])
+        return Invoked(has_failed, result if isinstance(result, dict) else None, text or _text(answer.log)[-500:])
 
     def read_code(self, urn: str) -> bytes:
         """Return the zip from the answer, or from where the answer says that it lies."""
         code = self._call(self._client.show_function_code, ShowFunctionCodeRequest(function_urn=urn)).func_code
         try:
-            if code and code.file:
-                return base64.b64decode(code.file, validate=True)
-            if code and code.link:
-                return _download(code.link)
+            if _part(code, "file"):
+                return base64.b64decode(_text(code.file), validate=True)
+            if _part(code, "link"):
+                return _download(_text(code.link))
         except (ValueError, requests.RequestException) as e:
             raise UntrustedAnswerError(f"the deployed code cannot be read ({type(e).__name__})") from e
         raise UntrustedAnswerError("the API does not give the deployed code")
@@ -303,8 +309,11 @@ class FunctionGraph:
         """Return the asynchronous invocations; regions that do not keep them return none."""
         begin = since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
         request = ListAsyncInvocationsRequest(function_urn=urn, limit="10", query_begin_time=begin)
-        found = self._call(self._client.list_async_invocations, request).invocations or []
-        listed = [Execution(_instant(i.start_time), i.status or "", i.error_message or "") for i in found]
+        found = _list(self._call(self._client.list_async_invocations, request).invocations)
+        listed = [
+            Execution(_instant(_part(i, "start_time")), _text(_part(i, "status")), _text(_part(i, "error_message")))
+            for i in found
+        ]
         earliest = datetime.min.replace(tzinfo=timezone.utc)
         return sorted(listed, key=lambda execution: execution.at or earliest, reverse=True)
 
@@ -312,7 +321,7 @@ class FunctionGraph:
         """Return the sum of the metric ``count``."""
         request = ListFunctionStatisticsRequest(func_urn=urn, period=str(minutes))
         answer = self._call(self._client.list_function_statistics, request)
-        return sum(int(value.value or 0) for value in answer.count or ())
+        return sum(_number(_part(value, "value")) or 0 for value in _list(answer.count))
 
     def _find(self, method: Callable[[Any], Any], request: object) -> Any:
         """Call the SDK; what does not exist is None."""
@@ -335,12 +344,12 @@ class FunctionGraph:
                 warnings.simplefilter("ignore")  # the SDK warns of dates that it cannot read; nothing depends on them
                 return method(request)
         except ServiceResponseException as e:
-            raise self._refusal(e) from e
+            raise self._refusal(e) from None  # a traceback would show the SDK's own text, which may quote keys
         except SdkException as e:
             raise lost(f"FunctionGraph was not reached ({type(e).__name__}): {advice}") from e
         except requests.RequestException as e:  # a request that timed out while reading comes raw
             raise lost(f"FunctionGraph did not answer ({type(e).__name__}): {advice}") from e
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as e:
+        except Exception as e:
             if changes:
                 raise lost(f"the answer cannot be read ({type(e).__name__}): {advice}") from e
             raise UntrustedAnswerError(
@@ -368,7 +377,7 @@ def _sort_refusal(status: int, code: str) -> "Tuple[Type[CloudError], str]":
     if status == HTTPStatus.UNAUTHORIZED:
         return PermanentCloudError, "check the access key and its secret key"
     if status == HTTPStatus.FORBIDDEN:
-        return PermanentCloudError, "grant the rights of docs/deploy.md to the person who deploys, in this project"
+        return PermanentCloudError, "grant the rights of docs/security.md to the person who deploys, in this project"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ThrottledCloudError, f"the platform's limit is reached: wait a minute, then {_AGAIN}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -423,16 +432,51 @@ def check_link(link: str) -> str:
 
 
 def _trigger(trigger: Any) -> Trigger:
-    data = trigger.event_data
-    schedule, kind = (data.schedule or "", data.schedule_type) if data else ("", None)
+    data = _part(trigger, "event_data")
+    schedule, kind = _text(_part(data, "schedule")), _part(data, "schedule_type")
     return Trigger(
-        trigger_id=trigger.trigger_id or "",
-        kind=trigger.trigger_type_code or "",
-        name=(data.name or "") if data else "",
+        trigger_id=_text(_part(trigger, "trigger_id")),
+        kind=_text(_part(trigger, "trigger_type_code")),
+        name=_text(_part(data, "name")),
         schedule=schedule if kind in (None, "Cron") else f"{kind} {schedule}",
-        is_active=trigger.trigger_status == "ACTIVE",
-        created=_instant(trigger.created_time),
+        is_active=_part(trigger, "trigger_status") == "ACTIVE",
+        created=_instant(_part(trigger, "created_time")),
     )
+
+
+def _undocumented(value: object) -> UntrustedAnswerError:
+    return UntrustedAnswerError(
+        f"the answer has {type(value).__name__} where the API documents another type: check the endpoint and the proxy"
+    )
+
+
+def _text(value: object) -> str:
+    """Return a text of an answer, empty where there is none. Raises `UntrustedAnswerError` for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise _undocumented(value)
+    return value or ""
+
+
+def _number(value: object) -> Optional[int]:
+    """Return a whole number of an answer. Raises `UntrustedAnswerError` for anything that is none."""
+    try:
+        return None if value is None else int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError) as e:
+        raise _undocumented(value) from e
+
+
+def _list(value: object) -> Sequence[Any]:
+    """Return a list of an answer, empty where there is none. Raises `UntrustedAnswerError` for anything else."""
+    if value is not None and not isinstance(value, list):
+        raise _undocumented(value)
+    return value or ()
+
+
+def _part(value: Any, name: str) -> Any:
+    """Return a part of something that may be absent. Raises `UntrustedAnswerError` where it can have no such part."""
+    if value is not None and not hasattr(value, name):
+        raise _undocumented(value)
+    return None if value is None else getattr(value, name)
 
 
 def _instant(value: object) -> Optional[datetime]:
