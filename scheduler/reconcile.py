@@ -79,7 +79,8 @@ def run_once(  # noqa: PLR0913 - two of them are switches
 ) -> Run:
     """Observe, evaluate, plan and, unless ``dry_run``, apply. Raises nothing that a cloud does; see `Run`.
 
-    ``is_now`` is False for a look at another time than that of the observation: nothing is late in it.
+    ``is_now`` is False where nothing can be late: for a look at another time than that of the observation, and for an
+    action that nobody asked for until now.
     """
     groups: Dict[Place, List[Cluster]] = {}
     for cluster in schedules.clusters:
