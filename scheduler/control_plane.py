@@ -31,6 +31,8 @@ from scheduler.model import (
 
 AVAILABLE = "Available"
 HIBERNATED = "Hibernation"
+ASLEEP = frozenset({HIBERNATED, "Hibernating", "Awaking"})
+"""The phases in which CCE may not answer for a cluster's nodes."""
 _PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
 
 Decision = Union[Action, Hold]

@@ -17,10 +17,24 @@ anything else               its servers failed
 No action is sent at or after the next transition of its cluster: the next run decides what is wanted then.
 """
 
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar, Union
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 from scheduler.cloud import BATCH_SIZE, Cloud
-from scheduler.cloud.patience import Clock
+from scheduler.cloud.patience import Clock, patiently
 from scheduler.errors import (
     CloudError,
     OutOfTimeError,
@@ -190,10 +204,8 @@ class _Sender:
         if step.place in self._halted:
             raise ThrottledCloudError(_LIMIT)
         cloud, cluster_id = self._clouds[step.place], self._ids[step.cluster]
-        if step.action is ControlPlaneAction.HIBERNATE:
-            cloud.hibernate(cluster_id)
-        else:
-            cloud.awake(cluster_id)
+        ask = cloud.hibernate if step.action is ControlPlaneAction.HIBERNATE else cloud.awake
+        self._try([step.cluster], lambda: ask(cluster_id))
 
     def _is_over(self, name: str) -> bool:
         until = self._until[name]
@@ -204,10 +216,17 @@ class _Sender:
             raise ThrottledCloudError(_LIMIT)
         cloud = self._clouds[batch.place]
         server_ids = [action.server.server_id for _, action in batch.actions]
+        names = [name for name, _ in batch.actions]
         if batch.power is Power.START:
-            cloud.start(server_ids)
+            self._try(names, lambda: cloud.start(server_ids))
         else:
-            cloud.stop(server_ids, StopType.HARD if batch.power is Power.STOP_HARD else StopType.SOFT)
+            stop_type = StopType.HARD if batch.power is Power.STOP_HARD else StopType.SOFT
+            self._try(names, lambda: cloud.stop(server_ids, stop_type))
+
+    def _try(self, names: Iterable[str], call: Callable[[], object]) -> None:
+        """Send an action for some clusters; what never left is sent again, before the first of their transitions."""
+        ends = [until for until in (self._until[name] for name in names) if until is not None]
+        patiently(call, self._clock, acts=True, until=min(ends, default=None))
 
     def _why_left(self, place: Place, error: CloudError) -> str:
         if isinstance(error, ThrottledCloudError):

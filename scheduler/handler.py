@@ -192,9 +192,9 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
         state = State.RUNNING if request.action == "start" else State.STOPPED
         notes = "".join(f"; {_undone(c, state, asked.now)}" for c in schedules.clusters)
         forced = tuple(_forced(c, state) for c in schedules.clusters)
-        schedules = schedules._replace(clusters=forced, calendars_end=None)
+        schedules = schedules._replace(clusters=forced, calendars_end=None, remote_overrides=False)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
-    is_now = request.at is None
+    is_now = request.at is None and request.action in ("converge", "plan")
     run = run_once(schedules, request.at or asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=is_now)
     result = run_json(run, request.action)
     result["message"] += notes
@@ -228,7 +228,7 @@ def _run_one_shot(asked: _Asked, one_shot: OneShot) -> Tuple[Json, List[Json]]:
         _check_age(asked.request.fired, asked.now)
     schedules = place_clusters(_one_shot_schedules(one_shot), asked.settings.region, asked.settings.project_id)
     dry_run = asked.settings.dry_run or asked.request.dry_run
-    run = run_once(schedules, asked.now, asked.connect, asked.clock, dry_run=dry_run)
+    run = run_once(schedules, asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=False)
     return one_shot_json(run, action), list(log_lines(run, action))
 
 

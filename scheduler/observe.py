@@ -6,7 +6,7 @@ long as that is one call (`IDS_SIZE`); beyond, one listing of everything takes f
 by tag is looked for in its node list.
 """
 
-from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from scheduler.cloud import IDS_SIZE, Cloud
 from scheduler.cloud.listing import list_servers
@@ -34,10 +34,13 @@ def find_clusters(cloud: Cloud) -> Dict[str, CceCluster]:
     return {c.cluster_id.lower(): c for c in cloud.list_clusters()}
 
 
-def observe(cloud: Cloud, clusters: Sequence[Cluster], managed: Sequence[Cluster]) -> Seen:
+def observe(
+    cloud: Cloud, clusters: Sequence[Cluster], managed: Sequence[Cluster], asleep: Collection[str] = ()
+) -> Seen:
     """Return what is seen of the clusters of one place; ``managed`` are those that something is asked of.
 
-    Raises `CloudError` where servers cannot be listed; CCE's failures stay with their cluster.
+    Those whose ids are in ``asleep`` are not looked for in CCE's lists of nodes if no tag names a member. Raises
+    `CloudError` where servers cannot be listed; CCE's failures stay with their cluster.
     """
     failed: Dict[str, CloudError] = {}
     lists: Dict[str, NodeList] = {}
@@ -49,26 +52,33 @@ def observe(cloud: Cloud, clusters: Sequence[Cluster], managed: Sequence[Cluster
             failed[cluster.cluster_id] = e
 
     for cluster in managed:
-        if cluster.membership is Membership.NODES or cluster.exclude.node_pools:
+        if reads_nodes(cluster):
             read(cluster)
-    list_again = _choose_listing(cloud, managed, lists)
-    members = find_members(clusters, list_again(), lists)
+
+    def list_all() -> Sequence[Server]:
+        return list_servers(cloud)
+
+    list_again = _choose_listing(cloud, managed, lists) or list_all
+    servers = list_again()
+    members = find_members(clusters, servers, lists)
     empty = [c for c in _without_members(managed, members) if c.membership is Membership.TAGS]
     if not empty:
         return Seen(members, failed, (), list_again)
 
     # Not every region finds a valued tag by its key, and not every node carries one.
-    def list_all() -> Sequence[Server]:
-        return list_servers(cloud)
-
-    servers = list_all()
+    servers = servers if list_again is list_all else list_all()
     for cluster in _without_members(empty, find_members(clusters, servers, lists)):
-        if cluster.cluster_id != EVERY_CLUSTER and cluster.cluster_id not in {*lists, *failed}:
+        if cluster.cluster_id not in {EVERY_CLUSTER, *asleep, *lists, *failed}:
             read(cluster)
     tagged = find_members(clusters, servers, lists)
     untagged = [c.cluster_id for c in _without_members(empty, tagged)]
     by_nodes = [cluster_id for cluster_id in untagged if cluster_id in lists and lists[cluster_id].nodes]
     return Seen(find_members(clusters, servers, lists, by_nodes=by_nodes), failed, by_nodes, list_all)
+
+
+def reads_nodes(cluster: Cluster) -> bool:
+    """Whether a cluster's members or exclusions are told by CCE's list of its nodes alone."""
+    return cluster.membership is Membership.NODES or bool(cluster.exclude.node_pools)
 
 
 def read_nodes(cloud: Cloud, cluster: Cluster) -> NodeList:
@@ -85,8 +95,8 @@ def missing(cluster: Cluster) -> PermanentCloudError:
     )
 
 
-def _choose_listing(cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str, NodeList]) -> ListAgain:
-    """Return the listing that shows every member with the fewest calls.
+def _choose_listing(cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str, NodeList]) -> Optional[ListAgain]:
+    """Return the listing that shows every member with the fewest calls; None if that is the one of everything.
 
     One cluster is listed by its tag, several by the tag's key; untagged nodes by their ids, or with everything.
     """
@@ -99,7 +109,7 @@ def _choose_listing(cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str
     named = [n.server_id for cluster_id in by_node if cluster_id in lists for n in lists[cluster_id].nodes]
     ids: List[ServerId] = list(dict.fromkeys(server_id for server_id in named if server_id is not None))
     if tagged or len(ids) > IDS_SIZE:
-        return lambda: list_servers(cloud)
+        return None
     return lambda: cloud.list_by_ids(ids) if ids else ()
 
 

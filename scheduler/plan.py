@@ -12,7 +12,8 @@ carries its reason. When in doubt nothing is stopped.
      5  status ERROR, UNKNOWN, SHELVED, ..., unlisted or missing              hold: needs a person
      6  desired stopped, ACTIVE and powering off                              hold: stopping; ``hard_after`` past
                                                                               the later of the transition and the
-                                                                              server's ``updated``: stop HARD
+                                                                              server's ``updated``: stop HARD, but
+                                                                              none that row 9 would hold
      7  any other task, or a status that passes by itself                     hold: in transition
      8  as desired: running and ACTIVE, stopped and SHUTOFF                   hold: already
      9  desired stopped and prepaid (or how it is charged is not known),      hold: prepaid
@@ -21,7 +22,8 @@ carries its reason. When in doubt nothing is stopped.
     11  desired stopped, ACTIVE                                               stop, as ``stop_type`` says
 
 Overdue is what is in rows 5, 6, 7, 10 or 11, frozen, or waiting for its control plane, ``overdue_after`` past the later
-of the transition and the server's ``created``; under a constant state, past its ``updated``.
+of the transition and the server's ``created``; under a constant state, past its ``updated``. What row 9 would hold
+never is: nobody expects it to stop.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -176,7 +178,7 @@ def decide(  # noqa: C901, PLR0912 - one branch for each row of the table
     elif status not in _PASSING and status not in ("ACTIVE", "SHUTOFF"):
         kind, reason = HoldKind.NEEDS_PERSON, _status_text(server)
     elif state is State.STOPPED and status == "ACTIVE" and server.task_state == "powering-off":
-        if _hangs(cluster, desired, server, moment):
+        if _hangs(cluster, desired, server, moment) and not _is_kept_as_prepaid(cluster, server):
             return Action(Power.STOP_HARD, server)
         kind, reason = HoldKind.STOPPING, "powering off"
     elif server.task_state or status in _PASSING:
@@ -185,7 +187,7 @@ def decide(  # noqa: C901, PLR0912 - one branch for each row of the table
         kind, reason = HoldKind.ALREADY, f"already {state.value}"
     elif state is State.RUNNING:
         return Action(Power.START, server)
-    elif not cluster.stop_prepaid and server.charging_mode not in _SAVES_WHEN_STOPPED:
+    elif _is_kept_as_prepaid(cluster, server):
         kind, reason = HoldKind.PREPAID, _charging_text(server)
     else:
         return Action(Power.STOP_HARD if cluster.stop_type is StopType.HARD else Power.STOP_SOFT, server)
@@ -203,6 +205,8 @@ def find_overdue(
         if isinstance(decision, Hold) and decision.kind not in _MAY_BE_OVERDUE:
             continue
         server = decision.server
+        if desired.state is State.STOPPED and _is_kept_as_prepaid(cluster, server):
+            continue
         begun = _later(desired.since, server.created) if desired.since else parse_api_time(server.updated)
         if begun is not None and (moment.now - begun).total_seconds() >= limit_s:
             yield Overdue(_seen_as(server), int((moment.now - begun).total_seconds()), server)
@@ -223,6 +227,11 @@ def parse_api_time(text: Optional[str]) -> Optional[datetime]:
     except ValueError:
         return None
     return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+
+
+def _is_kept_as_prepaid(cluster: Cluster, server: Server) -> bool:
+    """Whether a server is not stopped because that saves nothing, or because nobody knows whether it does."""
+    return not cluster.stop_prepaid and server.charging_mode not in _SAVES_WHEN_STOPPED
 
 
 def _hangs(cluster: Cluster, desired: Desired, server: Server, moment: Moment) -> bool:
@@ -262,7 +271,7 @@ def _excluded_by(cluster: Cluster, server: Server, members: Members) -> Optional
         for wanted in exclude.tags:
             if wanted in (tag, key) or wanted == f"{tag}=":
                 return f'excluded by tag "{wanted}"'
-    if exclude.servers and server.name is None:
+    if exclude.servers and not server.name:
         return "excluded: its name is missing from the answer"
     return _excluded_by_pool(exclude, server, members.lists.get(cluster.cluster_id)) if exclude.node_pools else None
 
@@ -272,12 +281,13 @@ def _excluded_by_pool(exclude: Exclude, server: Server, node_list: Optional[Node
     if node_list is None or not listed or not all(node.is_pool_known for node in listed):
         return "excluded: which node pool it is of is not known"
     names = {pool.pool_id: pool.name for pool in node_list.pools or ()}
-    for pool_id in {node.pool_id for node in listed} - {None}:
-        if pool_id not in names:
-            return "excluded: the name of its node pool is not known"
+    for pool_id in filter(None, {node.pool_id for node in listed}):
+        name = names.get(pool_id)
         for wanted in exclude.node_pools:
-            if wanted in (pool_id, names[pool_id]):
+            if wanted == name or wanted.lower() == pool_id.lower():
                 return f'excluded by node pool "{wanted}"'
+        if not name:
+            return "excluded: the name of its node pool is not known"
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from scheduler.cloud import Cloud, Connect
 from scheduler.cloud.patience import Clock, PatientCloud
-from scheduler.control_plane import is_as_desired, plan_control_plane, prove_asleep
+from scheduler.control_plane import ASLEEP, is_as_desired, plan_control_plane, prove_asleep
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.execute import ClusterAction, Place, execute, place_of, side_by_side
@@ -24,7 +24,6 @@ from scheduler.model import (
     Desired,
     Hold,
     HoldKind,
-    Membership,
     OnExcludedDates,
     Overdue,
     Power,
@@ -32,7 +31,7 @@ from scheduler.model import (
     Schedules,
     State,
 )
-from scheduler.observe import Seen, find_clusters, missing, observe, read_nodes
+from scheduler.observe import Seen, find_clusters, missing, observe, read_nodes, reads_nodes
 from scheduler.plan import (
     Moment,
     decide,
@@ -79,7 +78,8 @@ def run_once(  # noqa: PLR0913 - two of them are switches
 ) -> Run:
     """Observe, evaluate, plan and, unless ``dry_run``, apply. Raises nothing that a cloud does; see `Run`.
 
-    ``is_now`` is False for a look at another time than that of the observation: nothing is late in it.
+    ``is_now`` is False where nothing can be late: for a look at another time than that of the observation, and for an
+    action that nobody asked for until now.
     """
     groups: Dict[Place, List[Cluster]] = {}
     for cluster in schedules.clusters:
@@ -138,11 +138,12 @@ def _look(ask: _Ask, place: Place, clusters: Sequence[Cluster]) -> _Place:
         managed = _managed(wanted)
         if not managed:
             return _Place([ClusterPlan(w.cluster, w.desired, error=w.doubt) for w in wanted])
-        seen = observe(cloud, clusters, managed)
+        seen = observe(cloud, clusters, managed, [c.cluster_id for c in managed if _sleeps(c, found)])
         return _Place([_plan(ask, cloud, w, seen, found) for w in wanted], seen)
     except CloudError as e:
-        managed = _managed(wanted)
-        return _Place([ClusterPlan(w.cluster, w.desired, error=e if w.cluster in managed else None) for w in wanted])
+        return _Place(
+            [ClusterPlan(w.cluster, w.desired, error=e if _is_asked_for(w, remote=remote) else None) for w in wanted]
+        )
 
 
 def _look_again(ask: _Ask, place: _Place, actions: Sequence[ClusterAction]) -> "Sequence[Union[Action, Hold, None]]":
@@ -171,6 +172,11 @@ def _find_clusters(cloud: Cloud) -> Found:
 
 def _managed(wanted: Sequence[_Wanted]) -> List[Cluster]:
     return [w.cluster for w in wanted if w.desired.state is not State.UNMANAGED]
+
+
+def _is_asked_for(wanted: _Wanted, *, remote: bool) -> bool:
+    """Whether something is asked of a cluster, or may be by an override that is not known."""
+    return wanted.desired.state is not State.UNMANAGED or (remote and wanted.cluster.enabled)
 
 
 def _hibernates(cluster: Cluster) -> bool:
@@ -202,13 +208,25 @@ def _plan(ask: _Ask, cloud: Cloud, wanted: _Wanted, seen: Seen, found: Found) ->
         return planned
     if found is not None and not isinstance(found, CloudError) and cluster_id not in found:
         return ClusterPlan(cluster, desired, error=missing(cluster))
-    if cluster_id in seen.failed and (cluster.membership is Membership.NODES or cluster.exclude.node_pools):
+    sleeps = _sleeps(cluster, found)
+    if cluster_id in seen.failed and reads_nodes(cluster) and not sleeps:
         return ClusterPlan(cluster, desired, error=seen.failed[cluster_id])
-    if wanted.doubt is not None:
-        planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
     if _hibernates(cluster):
         planned = _with_control_plane(planned, cloud, seen, found)
-    return _with_members_told(_with_overdue(planned, ask.moment), seen, ask.moment)
+    if wanted.doubt is not None:
+        planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
+    planned = _with_overdue(planned, ask.moment)
+    return planned if sleeps else _with_members_told(planned, seen, ask.moment)
+
+
+def _sleeps(cluster: Cluster, found: Found) -> bool:
+    """Whether a cluster's control plane is known to sleep, so that CCE need not answer for its nodes.
+
+    Not to see them then is no failure: as long as it should sleep nothing is to be done, and else it is woken first.
+    """
+    if not _hibernates(cluster) or found is None or isinstance(found, CloudError) or cluster.cluster_id not in found:
+        return False
+    return found[cluster.cluster_id].phase in ASLEEP
 
 
 def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: Found) -> ClusterPlan:
@@ -219,6 +237,8 @@ def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: F
     step = plan_control_plane(desired, found[cluster.cluster_id], (*planned.actions, *planned.holds))
     if step.action is ControlPlaneAction.HIBERNATE:
         try:
+            if cluster.cluster_id in seen.failed:
+                raise seen.failed[cluster.cluster_id]
             nodes = seen.members.lists.get(cluster.cluster_id) or read_nodes(cloud, cluster)
         except CloudError as e:
             step = step._replace(action=None, reason="kept up: CCE's list of its nodes cannot be read")
@@ -272,9 +292,14 @@ def _spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
 
 
 def _spare(planned: ClusterPlan, reason: str) -> ClusterPlan:
+    """Hold every stop of a cluster, and the hibernation of its control plane."""
+
     def hold(action: Action) -> Optional[Hold]:
         return None if action.power is Power.START else Hold(HoldKind.EXCLUDED, action.server, reason)
 
+    step = planned.control_plane
+    if step is not None and step.action is ControlPlaneAction.HIBERNATE:
+        planned = planned._replace(control_plane=step._replace(action=None, reason=f"kept up: {reason}", is_kept=True))
     return hold_instead(planned, hold)
 
 

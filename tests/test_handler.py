@@ -265,6 +265,28 @@ class TestByHand:
         named = {"dev": DEV, "test": TEST}.get(event["clusters"][0])
         assert [ids for _, ids in posts(cloud)] == ([(servers[named],)] if named else [])
 
+    @pytest.mark.parametrize(("action", "status"), [("stop", "ACTIVE"), ("start", "SHUTOFF")])
+    def test_is_not_late_for_what_nobody_asked_before(
+        self, function: Function, cloud: SimulatedCloud, action: str, status: str
+    ) -> None:
+        """Servers have been as they are for a month; only now they should not be."""
+        server = cloud.add_server(cluster_id=TEST, status=status, created=NOW - timedelta(days=30))
+        result = function({"action": action, "clusters": ["test"]})
+        assert (result["status"], result["data"]["server_list"]) == ("success", [shown(server)])
+
+    @pytest.mark.parametrize(("action", "override"), [("start", "stopped"), ("stop", "running")])
+    def test_wins_over_the_override_of_a_tag(
+        self, function: Function, cloud: SimulatedCloud, code: Path, action: str, override: str
+    ) -> None:
+        """What a person asks for by name is done, and never its opposite."""
+        (code / "schedules.yaml").write_text(f"{FILE}remote_overrides: true\n", encoding="utf-8")
+        tags = {"cce-scheduler-override": f"{override}@2026-12-01T20:00:00Z"}
+        cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST, tags=tags)
+        cloud.add_server(cluster_id=TEST)
+        cloud.add_server(cluster_id=TEST, status="SHUTOFF")
+        assert function({"action": action, "clusters": ["test"]})["status"] == "success"
+        assert [power for power, _ in posts(cloud)] == [Power.START if action == "start" else Power.STOP_SOFT]
+
     def test_obeys_holds_and_limits(self, function: Function, cloud: SimulatedCloud, code: Path) -> None:
         (code / "schedules.yaml").write_text(f"{FILE}limits: {{max_stops_per_run: 1}}\n", encoding="utf-8")
         cloud.add_server(cluster_id=TEST, tags=["cce-scheduler=off"])
@@ -743,6 +765,13 @@ class TestOneShot:
             cloud.advance_to(NOW + timedelta(minutes=minutes))
             assert one_shot(TIMER, NOW, **STOP_DEV)["data"] == {"server_list": []}
         assert not posts(cloud)
+
+    @pytest.mark.parametrize(("action", "status"), [("stop", "ACTIVE"), ("start", "SHUTOFF")])
+    def test_is_not_late_for_what_nobody_asked_before(
+        self, one_shot: Function, cloud: SimulatedCloud, action: str, status: str
+    ) -> None:
+        cloud.add_server(cluster_id=DEV, status=status, created=NOW - timedelta(days=30))
+        assert one_shot(TIMER, NOW, action=action, clusterId=DEV)["status"] == "success"
 
     def test_starts_the_clusters_of_a_list(self, one_shot: Function, cloud: SimulatedCloud) -> None:
         servers = [cloud.add_server(cluster_id=c, status="SHUTOFF") for c in (DEV, TEST, BATCH)]

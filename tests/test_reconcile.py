@@ -18,6 +18,7 @@ from scheduler.errors import (
 from scheduler.model import (
     CalendarsEnd,
     Cluster,
+    ControlPlane,
     Exclude,
     HoldKind,
     OnExcludedDates,
@@ -112,6 +113,27 @@ def test_after_the_end_of_the_holidays_nothing_is_stopped_that_one_might_keep(
     powers = [power for power, _ in posts(cloud)]
     assert (powers.count(Power.STOP_SOFT), powers.count(Power.START)) == (stops, 1)
     assert len(run.plan.clusters[0].holds) == 1 - stops
+
+
+def test_after_the_end_of_the_holidays_nothing_is_hibernated_that_one_might_keep_up(
+    cloud: SimulatedCloud, endpoint: str
+) -> None:
+    for cluster_id in (DEV, TEST):
+        cce = cloud.clusters.add(cluster_id, project_id=PROJECT, cluster_id=cluster_id)
+        node = cloud.clusters.add_node(cce, cluster_id)
+        cloud.set_status(node.server_id or "", "SHUTOFF")
+    clusters = [
+        make_cluster(
+            cluster_id,
+            cluster_id,
+            control_plane=ControlPlane.HIBERNATE,
+            timing=Timing("UTC", State.STOPPED, excluded_dates={"2026-11-01": ""}, on_excluded_dates=on_excluded_dates),
+        )
+        for cluster_id, on_excluded_dates in ((DEV, OnExcludedDates.RUNNING), (TEST, OnExcludedDates.NO_START))
+    ]
+    ended = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
+    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint), CLOCK)
+    assert [step.cluster for step in run.control_planes] == [TEST]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ known is never sent again here; the state is listed instead. Credentials and rig
 failures the API locks a key (https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-0001.html).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Callable, NamedTuple, Optional, Sequence, TypeVar
 
 from scheduler.cloud import Cloud
@@ -31,7 +31,10 @@ class Clock(NamedTuple):
 
 
 class PatientCloud:
-    """Keeps `scheduler.cloud.Cloud` by another one, whose calls it tries again where that is safe."""
+    """Keeps `scheduler.cloud.Cloud` by another one, whose readings it tries again.
+
+    An action is sent once: who asks for it knows until when it may be tried again.
+    """
 
     def __init__(self, cloud: Cloud, clock: Clock) -> None:
         self._cloud = cloud
@@ -45,11 +48,11 @@ class PatientCloud:
 
     def start(self, server_ids: Sequence[ServerId]) -> JobId:
         """Send one batch start."""
-        return self._act(lambda: self._cloud.start(server_ids))
+        return self._cloud.start(server_ids)
 
     def stop(self, server_ids: Sequence[ServerId], stop_type: StopType) -> JobId:
         """Send one batch stop."""
-        return self._act(lambda: self._cloud.stop(server_ids, stop_type))
+        return self._cloud.stop(server_ids, stop_type)
 
     def list_by_ids(self, server_ids: Sequence[ServerId]) -> Sequence[Server]:
         """Return the servers with these ids."""
@@ -69,19 +72,19 @@ class PatientCloud:
 
     def hibernate(self, cluster_id: ClusterId) -> None:
         """Ask for the hibernation of a CCE control plane."""
-        self._act(lambda: self._cloud.hibernate(cluster_id))
+        self._cloud.hibernate(cluster_id)
 
     def awake(self, cluster_id: ClusterId) -> None:
         """Ask for the awakening of a CCE control plane."""
-        self._act(lambda: self._cloud.awake(cluster_id))
+        self._cloud.awake(cluster_id)
 
     def write_cluster_tag(self, cluster_id: ClusterId, key: str, value: str) -> None:
         """Write a tag of a cluster."""
-        self._act(lambda: self._cloud.write_cluster_tag(cluster_id, key, value))
+        self._cloud.write_cluster_tag(cluster_id, key, value)
 
     def remove_cluster_tag(self, cluster_id: ClusterId, key: str) -> None:
         """Remove a tag of a cluster."""
-        self._act(lambda: self._cloud.remove_cluster_tag(cluster_id, key))
+        self._cloud.remove_cluster_tag(cluster_id, key)
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,18 +93,17 @@ class PatientCloud:
     def _read(self, call: Callable[[], _Out]) -> _Out:
         return patiently(call, self._clock, acts=False)
 
-    def _act(self, call: Callable[[], _Out]) -> _Out:
-        return patiently(call, self._clock, acts=True)
 
-
-def patiently(call: Callable[[], _Out], clock: Clock, *, acts: bool) -> _Out:
-    """Return what a call returns, tried up to `TRIES` times. Raises the last failure."""
+def patiently(call: Callable[[], _Out], clock: Clock, *, acts: bool, until: Optional[datetime] = None) -> _Out:
+    """Return what a call returns, tried up to `TRIES` times, not again from ``until`` on. Raises the last failure."""
     for done in range(1, TRIES):
         try:
             return call()
         except TemporaryCloudError as e:
             pause_s = _pause_s(e, done, clock, acts=acts)
             if pause_s is None or pause_s + _RESERVE_S > clock.remaining_s():
+                raise
+            if until is not None and clock.now() + timedelta(seconds=pause_s) >= until:
                 raise
             clock.sleep(pause_s)
     return call()
