@@ -31,6 +31,8 @@ from scheduler.model import (
 
 AVAILABLE = "Available"
 HIBERNATED = "Hibernation"
+ASLEEP = (HIBERNATED, "Hibernating")
+"""The phases that only an awakening ends."""
 _PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
 
 Decision = Union[Action, Hold]
