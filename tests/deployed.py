@@ -48,6 +48,11 @@ def build(files: ScheduleFiles, runtime: str) -> Zip:
     return Zip(content, sha512(content).hexdigest())
 
 
+def add_setting(cluster: str, setting: str) -> str:
+    """Return a cluster's line with one more setting."""
+    return cluster.replace("}\n", f", {setting}}}\n")
+
+
 class Person:
     """Answers yes, unless told otherwise, and remembers what was asked."""
 

@@ -20,10 +20,10 @@ from scheduler.simulated.calls import Call, Fault, failing, html, reset
 from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger, run_zip
 from scheduler.simulated.platform import Settings
 from tests.cli_runner import run
-from tests.deployed import DEMO, DEMO_CLUSTER, DEV, DEV_CLUSTER, FUNCTION, NOW, PROJECT, REGION, Scene
+from tests.deployed import DEMO, DEMO_CLUSTER, DEV, DEV_CLUSTER, FUNCTION, NOW, PROJECT, REGION, Scene, add_setting
 from tests.packaged import CLUSTER, SCHEDULES, TEST_RUNTIME, packaged
 
-HIBERNATING = DEV_CLUSTER.replace("}\n", ", control_plane: hibernate}\n")
+HIBERNATING = add_setting(DEV_CLUSTER, "control_plane: hibernate")
 CREATED = [
     ("POST", "functions"),
     ("PUT", "functions/URN/async-invoke-config"),
