@@ -33,6 +33,8 @@ AVAILABLE = "Available"
 HIBERNATED = "Hibernation"
 ASLEEP = frozenset({HIBERNATED, "Hibernating", "Awaking"})
 """The phases in which CCE may not answer for a cluster's nodes."""
+STAYS_ASLEEP = (HIBERNATED, "Hibernating")
+"""The phases that only an awakening ends."""
 _PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
 
 Decision = Union[Action, Hold]

@@ -424,7 +424,8 @@ class Run(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Whether anything went wrong anywhere. What is left to the next run has not."""
-        errors = any(c.error or c.overdue for c in self.plan.clusters) or any(o.error for o in self.outcomes)
+        """Whether anything went wrong anywhere. What is left to the next run has not; a dry run is never overdue."""
+        overdue = not self.dry_run and any(c.overdue for c in self.plan.clusters)
+        errors = overdue or any(c.error for c in self.plan.clusters) or any(o.error for o in self.outcomes)
         errors = errors or any(o.error for o in self.control_planes)
         return errors or self.plan.failure is not None or (self.plan.refusal is not None and not self.dry_run)

@@ -115,7 +115,7 @@ def run_errors(run: Run) -> List[SchedulerError]:
     found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters]
     found += [o.error for o in run.outcomes]
     found += [o.error for o in run.control_planes]
-    found += [overdue_error(c) for c in run.plan.clusters]
+    found += [overdue_error(c) for c in run.plan.clusters if not run.dry_run]
     if run.plan.refusal is not None and not run.dry_run:
         found.append(run.plan.refusal)
     found.append(run.plan.failure)

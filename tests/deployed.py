@@ -48,6 +48,11 @@ def build(files: ScheduleFiles, runtime: str) -> Zip:
     return Zip(content, sha512(content).hexdigest())
 
 
+def add_setting(cluster: str, setting: str) -> str:
+    """Return a cluster's line with one more setting."""
+    return cluster.replace("}\n", f", {setting}}}\n")
+
+
 class Person:
     """Answers yes, unless told otherwise, and remembers what was asked."""
 
@@ -82,7 +87,14 @@ class Scene:
         self.file.write_text(write_file(clusters, function), encoding="utf-8")
 
     def add_server(self, name: str, cluster_id: str = DEV, status: str = "ACTIVE") -> SimulatedServer:
-        return self.cloud.add_server(name, project_id=PROJECT, cluster_id=cluster_id, status=status)
+        """Add a node to a cluster, and return its server."""
+        server = self.cloud.add_server(name, project_id=PROJECT, cluster_id=cluster_id, status=status)
+        self.cloud.clusters.add_node(self.cloud.clusters.find(PROJECT, cluster_id), name, server=server)
+        return server
+
+    def set_phase(self, cluster_id: str, phase: str) -> None:
+        """Put the control plane of a cluster into a phase."""
+        self.cloud.clusters.set_phase(self.cloud.clusters.find(PROJECT, cluster_id), phase)
 
     @property
     def function(self) -> SimulatedFunction:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 from freezegun import freeze_time
@@ -15,10 +15,11 @@ from scheduler.cli.access import Access, Target, find_credentials, open_access
 from scheduler.cli.apply import Converged, wait_until_converged
 from scheduler.config import load_config
 from scheduler.errors import InputError
-from scheduler.model import Power
+from scheduler.model import ControlPlane, Power, State, Timing
 from scheduler.reconcile import run_once
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, failing
+from scheduler.simulated.clusters import SimulatedCluster
 from tests.cli_runner import GOLDEN, check_golden, heed_interrupts, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
@@ -250,19 +251,54 @@ class TestApply:
             "test-node-2 (ACTIVE, powering-off), batch-node-3 (ACTIVE, powering-off) and 2 more"
         )
 
+    def test_a_person_may_stop_more_than_the_limit(self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path) -> None:
+        for name in ("node-1", "node-2"):
+            add(cloud, name)
+        file = tmp_path / "s.yaml"
+        text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(f"{text}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--file", str(file), "--endpoint", endpoint, *ONLY_DEV, "--allow-many-stops")
+        assert (ended.code, ended.stderr) == (0, "! limits.max_stops_per_run: 1 does not count for this run\n")
+        assert ended.stdout.endswith("Applied: 0 started, 2 stopped, 0 held, 0 failed.\n")
+
+    def test_says_nothing_of_a_limit_that_there_is_not(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        add(cloud, "node-1")
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--endpoint", endpoint, *ONLY_DEV, "--allow-many-stops")
+        assert (ended.code, ended.stderr) == (0, "")
+
+    @pytest.mark.parametrize(
+        ("options", "code"), [pytest.param((), 1, id="one run"), pytest.param(("--wait",), 0, id="waiting")]
+    )
+    def test_what_is_late_fails_a_run_unless_it_is_waited_for(
+        self, cloud: SimulatedCloud, endpoint: str, options: Tuple[str, ...], code: int
+    ) -> None:
+        cloud.stop_s = 0
+        cloud.add_server("late", project_id=PROJECT, cluster_id=DEV, created=NIGHT_AT - timedelta(days=1))
+        with freeze_time(NIGHT_AT):
+            ended = run("apply", "--endpoint", endpoint, *ONLY_DEV, *options)
+        assert ended.code == code
+
 
 class TestWait:
     """The waiting itself, with time that is handed in."""
 
     def wait(
-        self, cloud: SimulatedCloud, endpoint: str, sleep: Callable[[float], object], timeout_s: float = 60
+        self,
+        cloud: SimulatedCloud,
+        endpoint: str,
+        sleep: Callable[[float], object],
+        timeout_s: float = 60,
+        **settings: Any,
     ) -> Tuple[Converged, List[Tuple[int, int]]]:
         schedules = load_config("schedules.yaml")
-        schedules = schedules._replace(clusters=schedules.clusters[:1])
+        schedules = schedules._replace(clusters=(schedules.clusters[0]._replace(**settings),))
         environ = {"HUAWEICLOUD_SDK_AK": SIMULATED_AK, "HUAWEICLOUD_SDK_SK": SIMULATED_SK}
         seen: List[Tuple[int, int]] = []
 
-        with open_access(schedules, Target(None, endpoint, False), environ=environ, now=NIGHT_AT) as access:
+        target = Target(None, endpoint, False, endpoint)
+        with open_access(schedules, target, environ=environ, now=NIGHT_AT) as access:
             timed = access._replace(clock=access.clock._replace(sleep=sleep, now=lambda: cloud.now))
             run = run_once(timed.schedules, NIGHT_AT, timed.connect, timed.clock)
             return wait_until_converged(run, timed, timeout_s, lambda *counts: seen.append(counts)), seen
@@ -303,6 +339,49 @@ class TestWait:
         ended, _ = self.wait(cloud, endpoint, lambda s: cloud.advance_to(cloud.now + timedelta(seconds=s)))
         assert ended.missing == ("node-1 (ACTIVE, powering-off)",)
         assert cloud.now - NIGHT_AT == timedelta(seconds=60)
+
+    def hibernate(
+        self, cloud: SimulatedCloud, endpoint: str, state: State, **attributes: Any
+    ) -> Tuple[Converged, SimulatedCluster]:
+        """Wait for a cluster with a node, whose state is the other one so far."""
+        asleep = state is State.RUNNING
+        found = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV, **attributes)
+        server = add(cloud, "node-1", status="SHUTOFF" if asleep else "ACTIVE")
+        cloud.clusters.add_node(found, "node-1", server=server)
+        if asleep:
+            cloud.clusters.set_phase(found, "Hibernation")
+        ended, _ = self.wait(
+            cloud,
+            endpoint,
+            lambda s: cloud.advance_to(cloud.now + timedelta(seconds=s)),
+            600,
+            timing=Timing("UTC", state),
+            control_plane=ControlPlane.HIBERNATE,
+        )
+        return ended, found
+
+    def test_starts_servers_once_their_control_plane_is_awake(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        ended, found = self.hibernate(cloud, endpoint, State.RUNNING)
+        assert ended.is_done
+        assert (ended.ready, ended.total, found.phase) == (1, 1, "Available")
+        assert [server.status for server in cloud.servers] == ["ACTIVE"]
+        assert [power for power, _ in posts(cloud)] == [None, Power.START]
+        assert [len(one.outcomes) for one in ended.further] == [1]
+
+    def test_hibernates_once_the_servers_are_off(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        ended, found = self.hibernate(cloud, endpoint, State.STOPPED)
+        assert ended.is_done
+        assert (ended.ready, ended.total, found.phase) == (1, 1, "Hibernation")
+        assert [power for power, _ in posts(cloud)] == [Power.STOP_SOFT, None]
+
+    def test_names_a_control_plane_that_does_not_come(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        ended, _ = self.hibernate(cloud, endpoint, State.RUNNING, fails_into="Unavailable")
+        assert ended.missing == ("node-1 (SHUTOFF)", "the control plane of dev (Unavailable)")
+        assert (ended.ready, ended.total, ended.further) == (0, 1, ())
+
+    def test_does_not_wait_for_a_control_plane_that_is_kept_up(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        ended, found = self.hibernate(cloud, endpoint, State.STOPPED, is_prepaid=True)
+        assert (ended.is_done, found.phase) == (True, "Available")
 
     def test_an_interrupt_says_that_the_cloud_goes_on(self, cloud: SimulatedCloud, endpoint: str) -> None:
         add(cloud, "node-1", DEMO, status="SHUTOFF")  # time stands still in this cloud: it starts for ever

@@ -20,9 +20,22 @@ from scheduler.simulated.calls import Call, Fault, Record, failing, html, reset
 from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger, run_zip
 from scheduler.simulated.platform import Settings
 from tests.cli_runner import Ended, check_golden, run
-from tests.deployed import DEMO, DEMO_CLUSTER, DEV, DEV_CLUSTER, FUNCTION, NOW, PROJECT, REGION, Scene, short_path
+from tests.deployed import (
+    DEMO,
+    DEMO_CLUSTER,
+    DEV,
+    DEV_CLUSTER,
+    FUNCTION,
+    NOW,
+    PROJECT,
+    REGION,
+    Scene,
+    add_setting,
+    short_path,
+)
 from tests.packaged import CLUSTER, SCHEDULES, TEST_RUNTIME, packaged
 
+HIBERNATING = add_setting(DEV_CLUSTER, "control_plane: hibernate")
 CREATED = [
     ("POST", "functions"),
     ("PUT", "functions/URN/async-invoke-config"),
@@ -276,6 +289,44 @@ class TestUpdate:
         scene.write(DEV_CLUSTER)
         scene.deploy()
         assert scene.person.asked == ["Deploy cce-scheduler?"]
+
+    @pytest.mark.parametrize(
+        "clusters",
+        [
+            pytest.param(HIBERNATING.replace(", control_plane: hibernate", "") + DEMO_CLUSTER, id="kept"),
+            pytest.param(HIBERNATING.replace("hibernate", "hibernate, enabled: false") + DEMO_CLUSTER, id="disabled"),
+            pytest.param(DEMO_CLUSTER, id="removed"),
+        ],
+    )
+    @pytest.mark.parametrize("phase", ["Hibernation", "Hibernating"])
+    def test_a_control_plane_that_is_left_asleep_is_asked_about(self, scene: Scene, clusters: str, phase: str) -> None:
+        scene.write(HIBERNATING + DEMO_CLUSTER)
+        scene.deploy()
+        scene.set_phase(DEV, phase)
+        scene.write(clusters)
+        ended = scene.deploy(False)
+        assert ended.code == 1
+        left = f"! no longer managed: dev: its control plane is in phase {phase}, and nothing will wake it\n"
+        assert left in ended.stderr
+        assert scene.person.asked == ["Leave dev as it is, for people to wake?"]
+        assert scene.calls(changes_only=True) == []
+        assert scene.deploy(yes=True).code == 0
+
+    def test_servers_that_the_schedule_goes_on_with_are_not_asked_about(self, scene: Scene) -> None:
+        scene.write(HIBERNATING + DEMO_CLUSTER)
+        scene.add_server("node-1", DEV, status="SHUTOFF")
+        scene.deploy()
+        scene.write(HIBERNATING.replace("hibernate", "keep") + DEMO_CLUSTER)
+        scene.deploy()
+        assert scene.person.asked == ["Deploy cce-scheduler?"]
+
+    def test_a_control_plane_that_cannot_be_seen_is_asked_about(self, scene: Scene) -> None:
+        scene.write(HIBERNATING + DEMO_CLUSTER)
+        scene.deploy()
+        scene.cloud.faults = lambda call: failing(403, "CCE.01403001") if call.path.endswith("/clusters") else None
+        ended = scene.undeploy(True, False)
+        assert "! no longer managed: dev: whether it is off is not known (CCE.01403001 " in ended.stderr
+        assert scene.person.asked == ["Leave dev as it is, for people to start?", "Remove it?"]
 
     @pytest.mark.parametrize(
         ("shows_code", "reason"),
@@ -677,6 +728,18 @@ class TestUndeploy:
         assert "dev: 1 server off, and nothing will start: node-1" in ended.stderr
         assert scene.undeploy(yes=True).code == 0
         assert not scene.server_changes()
+
+    def test_names_a_control_plane_that_is_left_asleep_with_the_servers(self, scene: Scene) -> None:
+        scene.write(HIBERNATING + DEMO_CLUSTER)
+        scene.add_server("node-1", DEV, status="SHUTOFF")
+        scene.deploy()
+        scene.set_phase(DEV, "Hibernation")
+        ended = scene.undeploy(False)
+        assert ended.stderr == (
+            "! no longer managed: dev: its control plane is in phase Hibernation, and nothing will wake it; "
+            "1 server off, and nothing will start: node-1\nnothing was removed\n"
+        )
+        assert scene.person.asked == ["Leave dev as it is, for people to start?"]
 
     def test_keeps_a_function_with_triggers_of_others(self, scene: Scene) -> None:
         scene.deploy()

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import hcl2
 import pytest
@@ -28,9 +28,12 @@ from scheduler.deploy.sources import HANDLER
 from scheduler.errors import InputError, UntrustedAnswerError
 from scheduler.function import timer_cron
 from scheduler.model import Function
-from tests.deployed import DEMO_CLUSTER, DEV_CLUSTER, PROJECT, REGION, write_file
+from tests.deployed import DEMO_CLUSTER, DEV_CLUSTER, PROJECT, REGION, add_setting, write_file
 
 TERRAFORM = Path(__file__).parent.parent / "docs" / "terraform"
+BOTH = DEV_CLUSTER + DEMO_CLUSTER
+HIBERNATING = add_setting(DEV_CLUSTER, "control_plane: hibernate")
+DEMO_OFF = add_setting(DEMO_CLUSTER, "enabled: false")
 WANTED = make_wanted(Function(region=REGION, project_id=PROJECT, agency="agency"), "abc")
 TIMER = Trigger("1", "TIMER", TIMER_NAME, "0 0/5 * * * *", is_active=True)
 FOUND = Found(
@@ -178,16 +181,25 @@ class TestDeployedFile:
         archive = write_zip({"schedules.yaml": text, "holidays.json": b"{}", "scheduler/x.py": b""})
         assert schedule_files(archive) == {"schedules.yaml": text, "holidays.json": b"{}"}
 
-    def test_tells_which_clusters_are_no_longer_managed(self) -> None:
-        both = parse_config(write_file().encode(), "s.yaml")
-        one = parse_config(write_file(DEV_CLUSTER).encode(), "s.yaml")
-        off = parse_config(write_file(DEV_CLUSTER + DEMO_CLUSTER.replace("}", ", enabled: false}")).encode(), "s.yaml")
-        renamed = parse_config(write_file((DEV_CLUSTER + DEMO_CLUSTER).replace("demo", "show")).encode(), "s.yaml")
-        assert [c.name for c in no_longer_managed(both, one)] == ["demo"]
-        assert [c.name for c in no_longer_managed(both, off)] == ["demo"]
-        assert no_longer_managed(both, renamed) == []
-        assert no_longer_managed(off, one) == []
-        assert [c.name for c in no_longer_managed(both, None)] == ["dev", "demo"]
+    @pytest.mark.parametrize(
+        ("before", "after", "expected"),
+        [
+            pytest.param(BOTH, DEV_CLUSTER, [("demo", False)], id="removed"),
+            pytest.param(BOTH, DEV_CLUSTER + DEMO_OFF, [("demo", False)], id="disabled"),
+            pytest.param(BOTH, BOTH.replace("demo", "show"), [], id="renamed"),
+            pytest.param(DEV_CLUSTER + DEMO_OFF, DEV_CLUSTER, [], id="never enabled"),
+            pytest.param(BOTH, None, [("dev", False), ("demo", False)], id="undeployed"),
+            pytest.param(HIBERNATING, DEV_CLUSTER, [("dev", True)], id="no longer hibernating"),
+            pytest.param(HIBERNATING, HIBERNATING, [], id="still hibernating"),
+            pytest.param(DEV_CLUSTER, HIBERNATING, [], id="hibernating from now on"),
+        ],
+    )
+    def test_tells_which_clusters_are_no_longer_managed(
+        self, before: str, after: Optional[str], expected: List[Tuple[str, bool]]
+    ) -> None:
+        old = parse_config(write_file(before).encode(), "s.yaml")
+        new = parse_config(write_file(after).encode(), "s.yaml") if after else None
+        assert [(c.name, is_managed) for c, is_managed in no_longer_managed(old, new)] == expected
 
 
 class TestTerraform:

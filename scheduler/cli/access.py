@@ -52,6 +52,20 @@ class Access(NamedTuple):
     clock: Clock
 
 
+class Account(NamedTuple):
+    """The way to all that a person's keys open, the time that passes there, and the project to use by default."""
+
+    connect: Connect
+    clock: Clock
+    project_id: Optional[str]
+
+
+def open_account(environ: Mapping[str, str], cce_endpoint: Optional[str]) -> Account:
+    """Return the way to the CCE of what a person's keys open. Raises `InputError` without credentials."""
+    credentials, project_id = find_credentials(environ)
+    return Account(connector(credentials, cce_endpoint, cce_endpoint), REAL_CLOCK, project_id)
+
+
 @contextlib.contextmanager
 def open_access(schedules: Schedules, target: Target, *, environ: Mapping[str, str], now: datetime) -> Iterator[Access]:
     """Yield the way to the cloud that the options name. Raises `InputError` without credentials."""
@@ -83,7 +97,7 @@ def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[
 def _real_access(schedules: Schedules, target: Target, environ: Mapping[str, str]) -> Access:
     credentials, project_id = find_credentials(environ)
     placed = place_clusters(schedules, target.region, project_id)
-    return Access(placed, _connector(credentials, target.endpoint, target.cce_endpoint), REAL_CLOCK)
+    return Access(placed, connector(credentials, target.endpoint, target.cce_endpoint), REAL_CLOCK)
 
 
 @contextlib.contextmanager
@@ -102,12 +116,14 @@ def _simulated_access(schedules: Schedules, now: datetime) -> Iterator[Access]:
     with serve(cloud) as endpoint:
         yield Access(
             schedules=place_clusters(schedules, SIMULATED_REGION, SIMULATED_PROJECT),
-            connect=_connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint, endpoint),
+            connect=connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint, endpoint),
             clock=REAL_CLOCK._replace(now=lambda: cloud.now, sleep=sleep),
         )
 
 
-def _connector(credentials: Credentials, endpoint: Optional[str], cce_endpoint: Optional[str]) -> Connect:
+def connector(credentials: Credentials, endpoint: Optional[str], cce_endpoint: Optional[str]) -> Connect:
+    """Return what opens a region and project with these keys; an endpoint replaces the regions' own."""
+
     def connect(region: str, project_id: str) -> Cloud:
         from scheduler.cloud.huawei import HuaweiCloud
 

@@ -14,6 +14,7 @@ from scheduler.cli.evaluate import evaluate
 from scheduler.cli.exits import ExitCode, finish, program_version
 from scheduler.cli.explain import explain
 from scheduler.cli.holidays import holidays
+from scheduler.cli.init import init
 from scheduler.cli.output import note
 from scheduler.cli.package import package
 from scheduler.cli.plan import plan
@@ -59,6 +60,10 @@ def _about(
 
 
 _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
+    (
+        init,
+        ("init --region ap-southeast-2", "init --region ap-southeast-2 --region ap-southeast-3", "init --simulated"),
+    ),
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
     (explain, ("explain dev", "explain dev --servers --at 2026-11-23T21:00:00+07:00")),

@@ -158,20 +158,27 @@ def difference_json(differences: Sequence[Difference]) -> List[Dict[str, Any]]:
 
 
 def describe_abandoned(abandoned: Abandoned) -> str:
-    """Say in a line what becomes of a cluster that nothing manages any more."""
+    """Say in a line what becomes of a cluster, or of its control plane, that nothing manages any more."""
+    name = abandoned.cluster.name
     if abandoned.error:
-        return f"{abandoned.cluster.name}: whether its servers are off is not known ({abandoned.error})"
-    some = ", ".join(abandoned.off[:_MOST_NAMED])
-    more = f" and {len(abandoned.off) - _MOST_NAMED} more" if len(abandoned.off) > _MOST_NAMED else ""
-    return f"{abandoned.cluster.name}: {count(len(abandoned.off), 'server')} off, and nothing will start: {some}{more}"
+        return f"{name}: whether it is off is not known ({abandoned.error})"
+    said = []
+    if abandoned.asleep:
+        said.append(f"its control plane is in phase {abandoned.asleep}, and nothing will wake it")
+    if abandoned.off:
+        some = ", ".join(abandoned.off[:_MOST_NAMED])
+        more = f" and {len(abandoned.off) - _MOST_NAMED} more" if len(abandoned.off) > _MOST_NAMED else ""
+        said.append(f"{count(len(abandoned.off), 'server')} off, and nothing will start: {some}{more}")
+    return f"{name}: {'; '.join(said)}"
 
 
 def confirm_abandoned(found: Sequence[Abandoned], options: Options, outside: Surroundings) -> bool:
-    """Name every cluster that is left with its servers off, and ask for each."""
+    """Name every cluster that is left with its servers off or its control plane asleep, and ask for each."""
     for abandoned in found:
         note(f"! no longer managed: {describe_abandoned(abandoned)}", "yellow")
+        verb = "start" if abandoned.off or not abandoned.asleep else "wake"
         if not options.dry_run and not confirm(
-            options, outside, f"Leave {abandoned.cluster.name} as it is, for people to start?"
+            options, outside, f"Leave {abandoned.cluster.name} as it is, for people to {verb}?"
         ):
             return False
     return True

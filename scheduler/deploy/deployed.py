@@ -1,7 +1,8 @@
 """The schedules that a deployed zip holds, and what a new file would leave behind.
 
-A cluster that is no longer managed stays as it is: if its servers are off, nobody turns them on again. So every
-deployment that takes a cluster out, and every removal of the function, first looks for such clusters.
+A cluster that is no longer managed stays as it is: if its servers are off, nobody turns them on again, and if its
+control plane sleeps, nobody wakes it. The same goes for the control plane of a cluster that no longer hibernates. So
+every deployment that lets go of either, and every removal of the function, first looks for such clusters.
 """
 
 import io
@@ -17,9 +18,10 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from scheduler.cloud import Connect
 from scheduler.cloud.patience import Clock
 from scheduler.config import load_config
+from scheduler.control_plane import STAYS_ASLEEP
 from scheduler.document import MAX_BYTES
 from scheduler.errors import ConfigError, SchedulerError, UntrustedAnswerError
-from scheduler.model import Cluster, Schedules, State, Timing
+from scheduler.model import Cluster, ControlPlane, Schedules, State, Timing
 from scheduler.public_holidays import LOCK_FILE
 from scheduler.reconcile import run_once
 
@@ -39,12 +41,23 @@ class Deployed(NamedTuple):
     schedules: Schedules
 
 
+class LetGo(NamedTuple):
+    """A cluster as it was deployed, that nothing manages any more; or, with ``is_managed``, only its control plane."""
+
+    cluster: Cluster
+    is_managed: bool = False
+
+
 class Abandoned(NamedTuple):
-    """A cluster that nothing manages any more, with its servers that are off; ``error`` where nobody knows."""
+    """A cluster that was let go of, with its servers that are off; ``error`` where nobody knows.
+
+    ``asleep`` is the phase of its control plane, None if that is awake or was never put to sleep.
+    """
 
     cluster: Cluster
     off: Tuple[str, ...]
     error: Optional[SchedulerError] = None
+    asleep: Optional[str] = None
 
 
 def schedule_files(archive: bytes) -> Dict[str, bytes]:
@@ -74,24 +87,32 @@ def read_deployed(archive: bytes) -> Deployed:
             raise UntrustedAnswerError(f"the deployed {SCHEDULES_FILE} does not validate any more: {first}") from e
 
 
-def no_longer_managed(before: Schedules, after: Optional[Schedules]) -> List[Cluster]:
-    """Return the clusters that were managed and are not any more: removed, or not enabled."""
-    managed = {cluster.cluster_id for cluster in after.clusters if cluster.enabled} if after else set()
-    return [cluster for cluster in before.clusters if cluster.enabled and cluster.cluster_id not in managed]
+def no_longer_managed(before: Schedules, after: Optional[Schedules]) -> List[LetGo]:
+    """Return the clusters that were managed and are not any more: removed, not enabled, or not hibernating."""
+    managed = {cluster.cluster_id: cluster for cluster in after.clusters if cluster.enabled} if after else {}
+    found = []
+    for cluster in before.clusters:
+        now = managed.get(cluster.cluster_id)
+        hibernated = cluster.control_plane is ControlPlane.HIBERNATE
+        if cluster.enabled and (now is None or (hibernated and now.control_plane is ControlPlane.KEEP)):
+            found.append(LetGo(cluster, is_managed=now is not None))
+    return found
 
 
-def find_abandoned(clusters: List[Cluster], at: datetime, connect: Connect, clock: Clock) -> List[Abandoned]:
-    """Return those of the clusters whose servers are off, or cannot be seen; each needs region and project."""
-    if not clusters:
+def find_abandoned(let_go: List[LetGo], at: datetime, connect: Connect, clock: Clock) -> List[Abandoned]:
+    """Return those of the clusters that are off or asleep, or cannot be seen; each needs region and project."""
+    if not let_go:
         return []
-    # What a run would have to start, were everything to run, is what is off.
-    asked = tuple(c._replace(timing=Timing(c.timing.timezone, State.RUNNING)) for c in clusters)
+    # What a run would have to start or wake, were everything to run, is what is off or asleep.
+    asked = tuple(c._replace(timing=Timing(c.timing.timezone, State.RUNNING)) for c, _ in let_go)
     plan = run_once(Schedules(asked), at, connect, clock, dry_run=True).plan
     found = []
-    for cluster, planned in zip(clusters, plan.clusters):
+    for (cluster, is_managed), planned in zip(let_go, plan.clusters):
         servers = [action.server for action in planned.actions]
         servers += [hold.server for hold in planned.holds if hold.server.status == "SHUTOFF"]
-        if servers or planned.error:
-            names = tuple(server.name or server.server_id for server in servers)
-            found.append(Abandoned(cluster, names, planned.error))
+        names = () if is_managed else tuple(server.name or server.server_id for server in servers)
+        phase = planned.control_plane.phase if planned.control_plane else None
+        asleep = phase if phase in STAYS_ASLEEP else None
+        if names or asleep or planned.error:
+            found.append(Abandoned(cluster, names, planned.error, asleep))
     return found

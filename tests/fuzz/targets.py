@@ -152,7 +152,7 @@ def open_compiled() -> Iterator[Check]:
         def check(found: Compiled) -> None:
             path.write_bytes(found.source)
             (path.parent / compiled_name(path.name)).write_bytes(found.content)
-            for read in (read_compiled(found.content, [found.source]), load_compiled(path)):
+            for read in (read_compiled(found.content, [found.source]), load_compiled(str(path))):
                 assert found.is_forged or read in (None, wanted)
 
         yield check
