@@ -15,6 +15,7 @@ from scheduler.model import (
     Desired,
     Hold,
     Outcome,
+    Overdue,
     Plan,
     Power,
     Rule,
@@ -127,14 +128,16 @@ def overdue_error(planned: ClusterPlan) -> Optional[OverdueError]:
     """Return the failure of a cluster that is not as desired for too long; None of one that is, or has time."""
     if not planned.overdue:
         return None
-    named = ", ".join(f"{o.text} ({_for_long(o.for_s)})" for o in planned.overdue[:_MOST_NAMED])
+    named = ", ".join(describe_overdue(overdue) for overdue in planned.overdue[:_MOST_NAMED])
     more = f" and {len(planned.overdue) - _MOST_NAMED} more" if len(planned.overdue) > _MOST_NAMED else ""
     return OverdueError(f"{planned.cluster.name} should be {planned.desired.state.value}, but {named}{more}")
 
 
-def _for_long(seconds: int) -> str:
-    minutes = max(seconds // 60, 1)
-    return f"for {minutes // 60}h {minutes % 60:02}m" if minutes >= 60 else f"for {minutes}m"  # noqa: PLR2004
+def describe_overdue(overdue: Overdue) -> str:
+    """Say how something was seen, and for how long it has not been as desired."""
+    minutes = max(overdue.for_s // 60, 1)
+    long = f"for {minutes // 60}h {minutes % 60:02}m" if minutes >= 60 else f"for {minutes}m"  # noqa: PLR2004
+    return f"{overdue.text} ({long})"
 
 
 def summarise(run: Run) -> str:

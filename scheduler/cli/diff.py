@@ -20,8 +20,21 @@ from rich.console import RenderableType
 from scheduler.cli.output import line
 from scheduler.describe import write_local
 from scheduler.errors import SchedulerError
-from scheduler.model import Action, ClusterPlan, Desired, Hold, Outcome, Power, Run, Server, ServerId, State
-from scheduler.report import hold_counts
+from scheduler.model import (
+    Action,
+    ClusterPlan,
+    ControlPlaneAction,
+    ControlPlaneOutcome,
+    Desired,
+    Hold,
+    Outcome,
+    Power,
+    Run,
+    Server,
+    ServerId,
+    State,
+)
+from scheduler.report import describe_overdue, hold_counts
 
 _STATE_STYLES = {State.RUNNING: "bold green", State.STOPPED: "bold yellow", State.UNMANAGED: "bold"}
 _INDENT = 2
@@ -31,6 +44,7 @@ _WARN, _FAIL = "yellow", "red"
 def show_run(run: Run, *, verbose: bool, notes: "Mapping[str, str] | None" = None) -> Iterator[RenderableType]:
     """Yield the lines of a run; ``notes`` are further lines about clusters, by name."""
     outcomes: Dict[Tuple[str, ServerId], Outcome] = {(o.cluster, o.server.server_id): o for o in run.outcomes}
+    steps = {step.cluster: step for step in run.control_planes}
     for planned in run.plan.clusters:
         name = planned.cluster.name
         yield line(_header(name, planned), _STATE_STYLES[planned.desired.state])
@@ -44,6 +58,9 @@ def show_run(run: Run, *, verbose: bool, notes: "Mapping[str, str] | None" = Non
             outcome = outcomes.get((name, action.server.server_id))
             yield from _action(action, outcome, width, run.plan.refusal)
         yield from _holds(planned.holds, width, verbose=verbose)
+        yield from _control_plane(planned, steps.get(name))
+        for overdue in planned.overdue:
+            yield line(f"! overdue: {describe_overdue(overdue)}", _FAIL, _INDENT)
         for warning in planned.warnings:
             yield line(f"! warning: {warning}", _WARN, _INDENT)
         if planned.error:
@@ -77,6 +94,26 @@ def _action(
     yield line(f"{sign} {verb}  {server}{soft}", style, _INDENT)
     if outcome and outcome.error and outcome.error is not refusal:
         yield line(f"! failed: {outcome.error}", _FAIL, _INDENT * 2)
+    if outcome and outcome.left:
+        yield line(f"left to the next run: {outcome.left}", _WARN, _INDENT * 2)
+
+
+def _control_plane(planned: ClusterPlan, outcome: "ControlPlaneOutcome | None") -> Iterator[RenderableType]:
+    """Yield what becomes of the control plane of a cluster that hibernates."""
+    step = planned.control_plane
+    if step is None:
+        return
+    sign, verb, style = {
+        None: ("=", "hold  ", "dim"),
+        ControlPlaneAction.AWAKE: ("+", "awake ", "green"),
+        ControlPlaneAction.HIBERNATE: ("-", "hibernate", "yellow"),
+    }[step.action]
+    phase = step.phase or "of unknown phase"
+    yield line(f"{sign} {verb} control plane, now {phase}: {step.reason}", style, _INDENT)
+    if outcome and outcome.error:
+        yield line(f"! failed: {outcome.error}", _FAIL, _INDENT * 2)
+    if outcome and outcome.left:
+        yield line(f"left to the next run: {outcome.left}", _WARN, _INDENT * 2)
 
 
 def _holds(holds: Sequence[Hold], width: int, *, verbose: bool) -> Iterator[RenderableType]:
@@ -101,6 +138,8 @@ def _refused(run: Run) -> int:
 def _summary(run: Run) -> str:
     clusters = run.plan.clusters
     errors = [*(c.error for c in clusters), *(o.error for o in run.outcomes), run.plan.failure]
+    errors += [step.error for step in run.control_planes]
+    left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     failed = sum(error is not None and error is not run.plan.refusal for error in errors)
     refused = _refused(run)
     powers: List[Power] = [o.power for o in run.outcomes if o.is_accepted]
@@ -110,4 +149,5 @@ def _summary(run: Run) -> str:
         words = ("Plan:", "to start", "to stop")
     starts, held = powers.count(Power.START), sum(len(c.holds) for c in clusters)
     stops = f"{len(powers) - starts} {words[2]}{f', {refused} refused' if refused else ''}"
-    return f"{words[0]} {starts} {words[1]}, {stops}, {held} held, {failed} failed."
+    later = f", {left} left to the next run" if left else ""
+    return f"{words[0]} {starts} {words[1]}, {stops}, {held} held{later}, {failed} failed."

@@ -2,7 +2,7 @@
 
 import os
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Dict, Optional
+from typing import Annotated, Dict, Optional, Sequence
 
 import typer
 
@@ -30,7 +30,7 @@ from scheduler.cli.page import render_page
 from scheduler.model import ControlPlaneAction, Plan, Power, Prices
 from scheduler.reconcile import run_once
 from scheduler.report import plan_json
-from scheduler.savings import describe_savings, find_hours, find_savings
+from scheduler.savings import Savings, describe_savings, find_hours, find_savings
 
 _WEEK = timedelta(days=7)
 
@@ -65,13 +65,15 @@ def plan(  # noqa: PLR0913 - one for each option
     target = Target(region, endpoint, simulated, cce_endpoint)
     with open_access(schedules, target, environ=os.environ, now=instant) as access:
         run = run_once(access.schedules, instant, access.connect, access.clock, dry_run=True, is_now=at is None)
+    saved = _savings_of(run.plan, schedules.prices)
     if html is not None:
         span = read_span(None, _PAGE_DAYS, schedules, instant)
-        write_beside(file, html, render_page(schedules, span, now, plan=run.plan).encode(), "--html")
+        page = render_page(schedules, span, now, plan=run.plan, money=_money_of(saved))
+        write_beside(file, html, page.encode(), "--html")
     if as_json:
         show_json(plan_json(run.plan))
     else:
-        show(*show_run(run, verbose=verbose, notes=_savings_of(run.plan, schedules.prices)))
+        show(*show_run(run, verbose=verbose, notes=_notes_of(saved)))
     refusal = run.plan.refusal
     if run.has_failed or (refusal is not None and at is None):
         return ExitCode.FAILED
@@ -82,8 +84,16 @@ def plan(  # noqa: PLR0913 - one for each option
     return ExitCode.CHANGES if detailed_exitcode and would_act else ExitCode.DONE
 
 
-def _savings_of(plan: Plan, prices: Optional[Prices]) -> Dict[str, str]:
-    """Return what each cluster saves in the days that follow, in a line; by name."""
+def _savings_of(plan: Plan, prices: Optional[Prices]) -> Sequence[Savings]:
+    """Return what each managed cluster saves in the days that follow."""
     found = (find_savings(p, find_hours(p.cluster, plan.at, plan.at + _WEEK), prices) for p in plan.clusters)
-    managed = (one for one in found if one.hours.unmanaged != one.hours.whole)
-    return {one.cluster.name: f"next {_WEEK.days} days: {describe_savings(one)}" for one in managed}
+    return [one for one in found if one.hours.unmanaged != one.hours.whole]
+
+
+def _notes_of(saved: Sequence[Savings]) -> Dict[str, str]:
+    return {one.cluster.name: f"next {_WEEK.days} days: {describe_savings(one)}" for one in saved}
+
+
+def _money_of(saved: Sequence[Savings]) -> Dict[str, str]:
+    known = (one for one in saved if one.money is not None)
+    return {one.cluster.name: f"{one.money:,} {one.currency} a week" for one in known}
