@@ -20,7 +20,7 @@ needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pse
 COMMANDS = (
     *("init", "validate", "evaluate", "explain", "calendar", "savings", "holidays", "plan", "apply"),
     "simulate",
-    *("package", "deploy", "status", "undeploy"),
+    *("override", "package", "deploy", "status", "undeploy"),
 )
 
 

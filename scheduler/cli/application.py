@@ -16,6 +16,7 @@ from scheduler.cli.explain import explain
 from scheduler.cli.holidays import holidays
 from scheduler.cli.init import init
 from scheduler.cli.output import note
+from scheduler.cli.override import override
 from scheduler.cli.package import package
 from scheduler.cli.plan import plan
 from scheduler.cli.savings import savings
@@ -80,6 +81,10 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
     (plan, ("plan", "plan --cluster dev --verbose", "plan --simulated --at 2026-11-23T22:00:00+07:00")),
     (apply, ("apply", "apply --cluster dev --wait", "apply --simulated --wait")),
     (simulate, ("simulate", "simulate --from 2026-11-27 --days 7 --every 15m --nodes 10")),
+    (
+        override,
+        ("override dev running --for 3h", "override dev stopped --until 2026-11-24T08:00", "override --clear dev"),
+    ),
     (package, ("package", "package --runtime Python3.12 --output dev.zip", "package --one-shot")),
     (deploy, ("deploy --dry-run", "deploy", "deploy --yes")),
     (status, ("status", "status --json")),
