@@ -67,7 +67,7 @@ class Size(NamedTuple):
     servers: "tuple[int, ...]" = (10, 1_000, 10_000, 100_000)
     clusters: "tuple[int, ...]" = (1, 100, 10_000)
     unmanaged: "tuple[int, ...]" = (100, 10_000)
-    rounds: int = 9
+    rounds: int = 5
     waits: int = 1_000
 
 
@@ -161,7 +161,7 @@ class Scene:
         self.function.settings = self.function.settings._replace(wrapper=wrapper)
         outcome = self.function.invoke({"trigger_type": "TIMER", "time": "now"})
         if outcome.error is not None:
-            sys.exit(f"the function failed: {outcome.error}\n{outcome.output}")
+            sys.exit(f"the function failed: {str(outcome.error)[:500]}\n{outcome.output}")
         ledger = self.cloud.ledger
         posts = sum(record.method == "POST" for record in ledger)
         return Cost(outcome.cpu_s, None, outcome, len(ledger), posts)
@@ -234,7 +234,7 @@ def ratio(ours: Cost, other: Cost) -> "tuple[Optional[float], float]":
 def shown(ours: Cost, other: Cost) -> str:
     counted, cpu = ratio(ours, other)
     if counted is None:
-        return f"instructions NOT MEASURED, CPU {cpu:.2f}x"
+        return f"CPU {cpu:.2f}x ({ours.cpu_s:.2f} s), instructions NOT MEASURED"
     return f"{counted:.2f}x ({(ours.instructions or 0) / 1e6:.0f} M), CPU {cpu:.2f}x"
 
 
@@ -259,7 +259,7 @@ def acting(size: Size) -> "Iterator[Row]":
         is_large = servers > PAGE_SIZE
         names = ("ours", "floor") if is_large else ("ours", "floor", "earlier")
         with scene(clusters, servers) as stage:
-            cost = stage.measure(*names, rounds=3 if is_large else size.rounds, counts=not is_large)
+            cost = stage.measure(*names, rounds=2 if is_large else size.rounds, counts=not is_large)
         ours, floor = cost["ours"], cost["floor"]
         what = f"{servers:,} servers in {clusters} clusters"
         if is_large:
@@ -281,12 +281,13 @@ def acting(size: Size) -> "Iterator[Row]":
             modules = len(ours.outcome.modules) if ours.outcome else 0
             yield Row("8", "modules at the end of a run", str(modules), "<= 400", modules <= 400)
     for clusters in size.clusters:
-        with scene(clusters, 10) as stage:
-            cost = stage.measure("ours", "floor", rounds=max(size.rounds // 3, 1))
         is_asked = clusters <= 100
+        servers = max(10, clusters)  # a cluster without any server is a failure
+        with scene(clusters, servers) as stage:
+            cost = stage.measure("ours", "floor", rounds=max(size.rounds // 3, 1), counts=is_asked)
         figure, wanted = shown(cost["ours"], cost["floor"]), "<= 3.1x" if is_asked else "no target"
         met = within(cost["ours"], cost["floor"], 3.1) if is_asked else None
-        yield Row("1", f"10 servers in {clusters:,} clusters, to the floor", figure, wanted, met)
+        yield Row("1", f"{servers:,} servers in {clusters:,} clusters, to the floor", figure, wanted, met)
 
 
 def unmanaged(size: Size) -> "Iterator[Row]":

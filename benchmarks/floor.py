@@ -47,14 +47,14 @@ def main() -> None:
     while True:
         query = {"limit": "1000", "tags": "CCE-Cluster-ID", **marker}
         page = call(connection, keys, "GET", f"/v1/{project_id}/cloudservers/detail", query)["servers"]
-        servers += page
+        servers += [(s["id"], s["status"]) for s in page if not s["OS-EXT-STS:task_state"]]
         if len(page) < 1000:
             break
         marker = {"marker": page[-1]["id"]}
     for wanted, action in (("ACTIVE", "os-stop"), ("SHUTOFF", "os-start")):
         if actions and action not in actions:
             continue
-        ids = [{"id": s["id"]} for s in servers if s["status"] == wanted and not s["OS-EXT-STS:task_state"]]
+        ids = [{"id": server_id} for server_id, status in servers if status == wanted]
         for first in range(0, len(ids), 1000):
             body = json.dumps({action: {"servers": ids[first : first + 1000]}}).encode()
             call(connection, keys, "POST", f"/v1/{project_id}/cloudservers/action", {}, body)

@@ -7,6 +7,7 @@ becomes of its failures is decided in ``sdk.py``. Least privilege for what is ca
 
 from functools import partial
 from http import HTTPStatus
+from sys import intern
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Optional, Sequence
 
@@ -230,16 +231,16 @@ def _server(entry: Any) -> Server:
     return Server(
         server_id=ServerId(str(entry["id"])),
         name=_text(entry.get("name")),
-        status=_text(entry.get("status")),
+        status=_shared(entry.get("status")),
         task_state=_text(entry.get("OS-EXT-STS:task_state")) or None,
         tags=tuple(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else None,
         locked=None if locked is None else bool(locked),
         frozen=metadata.get("EcmResStatus") == "freeze",
-        charging_mode=_text(metadata.get("charging_mode")),
-        created=_text(entry.get("created")),
-        updated=_text(entry.get("updated")),
+        charging_mode=_shared(metadata.get("charging_mode")),
+        created=_shared(entry.get("created")),
+        updated=_shared(entry.get("updated")),
         fault=_text(fault.get("message")) or None,
-        flavor=_text(flavor.get("id")),
+        flavor=_shared(flavor.get("id")),
     )
 
 
@@ -249,6 +250,11 @@ def _object(value: object) -> Dict[str, Any]:
 
 def _text(value: object) -> Optional[str]:
     return None if value is None else str(value)
+
+
+def _shared(value: object) -> Optional[str]:
+    """Return a text that many servers have in common, held once: there may be 100,000 of them."""
+    return None if value is None else intern(str(value))
 
 
 def read_profile() -> "tuple[Credentials, Optional[str]]":
