@@ -430,13 +430,12 @@ def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
 def _users_of_calendars(checked: Checked, names: Container[str]) -> Dict[str, FrozenSet[str]]:
     """Return the zones of the enabled clusters of these names that exclude dates by each calendar."""
     data = checked.document.data
-    users: Dict[str, FrozenSet[str]] = {}
-    for number, cluster in enumerate(checked.schedules.clusters):
-        for entry in (
-            (data.get("defaults", {}), data["clusters"][number]) if cluster.enabled and cluster.name in names else ()
-        ):
-            for name in entry.get("exclude", {}).get("dates", ()):
-                users[name] = users.get(name, frozenset()) | {cluster.timing.timezone}
+    shown = [(n, c) for n, c in enumerate(checked.schedules.clusters) if c.enabled and c.name in names]
+    zones = frozenset(cluster.timing.timezone for _, cluster in shown)
+    users = dict.fromkeys(data.get("defaults", {}).get("exclude", {}).get("dates", ()), zones) if shown else {}
+    for number, cluster in shown:
+        for name in data["clusters"][number].get("exclude", {}).get("dates", ()):
+            users[name] = users.get(name, frozenset()) | {cluster.timing.timezone}
     return users
 
 

@@ -253,6 +253,7 @@ class _Builder:
         if any(k in self._defaults for k in ("schedule", "windows", "state")):
             self._choose_when(("defaults",), self._defaults, self._default_when)
         self._default_dates = self._read_listed_dates(("defaults",), self._defaults, {})
+        self._default_lasts = self._holidays_used(("defaults",), self._defaults)
         self._default_exclude = {key: self._texts(("defaults",), self._defaults, key) for key in Exclude._fields}
 
     def _report(self, path: Path_, message: str, *, at_key: bool = False) -> None:
@@ -430,7 +431,8 @@ class _Builder:
         timing = Timing(zone, when.state, when.windows, excluded, on_excluded, overrides, enforce_s)
         enabled = self._setting(path, data, "enabled") is not False
         if enabled:
-            self._ends |= {(last, zone) for last in self._holidays_used(path, data)}
+            lasts = self._default_lasts | self._holidays_used(path, data)
+            self._ends |= {(last, zone) for last in lasts}
         return Cluster(
             name=name,
             cluster_id=ClusterId(cluster_id.lower()),
@@ -537,12 +539,10 @@ class _Builder:
                 break
         return dates
 
-    def _holidays_used(self, path: Path_, data: Mapping[str, Any]) -> Iterator[date]:
-        """Yield the last known date of each country's calendar by which a cluster excludes dates."""
-        for owner, entry in ((("defaults",), self._defaults), (path, data)):
-            for _, text in self._excluded(owner, entry, "dates"):
-                if text in self.holidays_last:
-                    yield self.holidays_last[text]
+    def _holidays_used(self, path: Path_, data: Mapping[str, Any]) -> Set[date]:
+        """Return the last known date of each country's calendar by which a cluster, or the defaults, exclude dates."""
+        names = self._texts(path, data, "dates")
+        return {self.holidays_last[name] for name in names if name in self.holidays_last}
 
     def _read_enforce(self, path: Path_, data: Mapping[str, Any], when: _When) -> Optional[int]:
         one_sided = any(w.start is None or w.stop is None for w in when.windows)
