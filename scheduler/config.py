@@ -327,7 +327,7 @@ class _Builder:
         found = self._lock.calendars.get(key) if isinstance(self._lock, HolidayLock) else None
         if found is None:
             why = self._lock if isinstance(self._lock, str) else f"{LOCK_FILE} lacks them"
-            self._report((*path, "country"), f"the public holidays of {key} are not known, {why}: {REFRESH}")
+            self._report((*path, "country"), f"the public holidays of {key:.60} are not known, {why}: {REFRESH}")
             return {}
         self.holidays_last[name] = found.last
         return {day: f"{name}: {title}" for day, title in found.dates.items()}

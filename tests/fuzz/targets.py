@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scheduler.caution import find_cautions
 from scheduler.cloud.sdk import check_endpoint
-from scheduler.compiled import _HEAD, _HEAD_BYTES, _digest, compiled_name, load_compiled, read_compiled, write_compiled
+from scheduler.compiled import _HEAD, _digest, compiled_name, load_compiled, read_compiled, write_compiled
 from scheduler.config import Checked, find_countries, parse_checked, parse_config
 from scheduler.deploy.deployed import read_deployed
 from scheduler.deploy.function import find_differences, find_warnings, make_wanted
@@ -132,13 +132,16 @@ class Compiled(NamedTuple):
 
 def _compiled(rng: Random) -> Compiled:
     good = write_compiled(parse_config(SCHEDULES, "s.yaml"), [SCHEDULES])
-    content = json.dumps(repeat(rng, spoil_value, json.loads(good))).encode() if rng.random() < 0.7 else good
+    source = SCHEDULES if rng.random() < 0.9 else b"another"
+    data = json.loads(good)
+    spoiled_data = repeat(rng, spoil_value, data)
+    if rng.random() < 0.5 and isinstance(spoiled_data, dict):
+        # What the evaluator is to know of expressions stays as it is: it would go on knowing it in other tests.
+        body = json.dumps({**spoiled_data, "firings": data["firings"]}).encode()
+        return Compiled(_HEAD % _digest([SCHEDULES, body]) + body[1:], is_forged=True, source=source)
+    content = json.dumps(spoiled_data).encode() if rng.random() < 0.7 else good
     content = bytes(repeat(rng, spoil_bytes, content)) if rng.random() < 0.4 else content
-    is_forged = rng.random() < 0.5
-    if is_forged:
-        body = b"{" + content[_HEAD_BYTES:]
-        content = _HEAD % _digest([SCHEDULES, body]) + body[1:]
-    return Compiled(content, is_forged, SCHEDULES if rng.random() < 0.9 else b"another")
+    return Compiled(content, is_forged=False, source=source)
 
 
 @contextlib.contextmanager
@@ -243,11 +246,13 @@ def open_api() -> Iterator[Check]:
         connect = connector(loopback.endpoint)
 
         def check(found: Answers) -> None:
+            sent: List[Tuple[Request, List[Served]]] = []
             listed: List[Served] = []
 
             def respond(request: Request) -> bytes:
                 rng = found.of(len(loopback.requests))
                 if request.method == "POST":
+                    sent.append((request, list(listed)))
                     return action(rng).raw
                 listed.append(listing(rng))
                 return listed[-1].raw
@@ -257,20 +262,22 @@ def open_api() -> Iterator[Check]:
             json.dumps(run_json(run, "converge"))
             errors = [run.plan.clusters[0].error, *(outcome.error for outcome in run.outcomes)]
             assert all(error is None or isinstance(error, CloudError) for error in errors)
-            check_actions([r for r in loopback.requests if r.method == "POST"], listed)
+            for request, before in sent:
+                check_action(request, before)
 
         yield check
 
 
-def check_actions(actions: List[Request], listed: List[Served]) -> None:
-    """Raise where an action has no right to have been sent."""
+def check_action(request: Request, listed: List[Served]) -> None:
+    """Raise where an action has no right to have been sent, by the listings before it.
+
+    A listing that cannot be believed may be asked for again; the last one before an action is to be believed.
+    """
     believed = [stoppable(served) for served in listed]
-    for request in actions:
-        assert None not in believed, "an action after a listing that cannot be believed"
-        sent = json.loads(request.body)
-        ids = {server["id"] for server in sent["os-stop"]["servers"]}
-        assert ids, "an action without servers"
-        assert ids <= {server_id for allowed in believed for server_id in allowed or ()}, "a server that must stay"
+    assert believed[-1] is not None, "an action after a listing that cannot be believed"
+    ids = {server["id"] for server in json.loads(request.body)["os-stop"]["servers"]}
+    assert ids, "an action without servers"
+    assert ids <= {server_id for allowed in believed for server_id in allowed or ()}, "a server that must stay"
 
 
 @contextlib.contextmanager
