@@ -75,6 +75,13 @@ def make_end(last: date, zone: str) -> CalendarsEnd:
     return CalendarsEnd(last, instants_of(ZoneInfo(zone), datetime.combine(last + timedelta(days=1), time()))[0])
 
 
+def refuse_ended(end: Optional[CalendarsEnd], at: datetime) -> None:
+    """Raise `StaleCalendarError` where holidays are not known any more: nothing new is begun on such a file."""
+    _, stale = check_end(end, at)
+    if stale is not None:
+        raise stale
+
+
 def check_end(end: Optional[CalendarsEnd], at: datetime) -> "Tuple[Tuple[str, ...], Optional[StaleCalendarError]]":
     """Return the warnings of a run at an instant, and the failure of one after the end."""
     if end is None or at < end.at - WARN_AHEAD:

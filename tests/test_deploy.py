@@ -32,6 +32,7 @@ from tests.deployed import (
     Scene,
     add_setting,
     short_path,
+    write_file,
 )
 from tests.packaged import CLUSTER, SCHEDULES, TEST_RUNTIME, packaged
 
@@ -397,6 +398,17 @@ class TestUpdate:
 
 class TestBadInput:
     """Each is refused with what is wrong, where, and what to do; and none of them changes anything."""
+
+    def test_holidays_that_are_not_known_any_more(self, scene: Scene) -> None:
+        known = {"first": "2020-01-01", "last": "2020-12-31", "dates": {"2020-01-01": "New Year"}}
+        lock = {"version": 1, "library": "holidays 0.1", "calendars": {"TH": known}}
+        scene.file.with_name("holidays.json").write_text(json.dumps(lock), encoding="utf-8")
+        text = write_file(add_setting(DEV_CLUSTER, "exclude: {dates: [th]}"))
+        scene.file.write_text(text.replace("clusters:", "calendars: {th: {country: TH}}\nclusters:"), encoding="utf-8")
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "public holidays are only known until 2020-12-31" in ended.stderr
+        assert not scene.cloud.ledger
 
     @pytest.mark.parametrize(
         ("function", "message"),

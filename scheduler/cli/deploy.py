@@ -45,6 +45,7 @@ from scheduler.deploy.sources import ScheduleFiles, read_schedule_files
 from scheduler.deploy.sources import schedule_files as named_files
 from scheduler.errors import CloudError, InputError, UntrustedAnswerError
 from scheduler.model import Function, Schedules
+from scheduler.public_holidays import refuse_ended
 from scheduler.reconcile import run_once
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
@@ -75,6 +76,7 @@ def deploy(  # noqa: PLR0913 - one for each option
 def run_deploy(options: Options, outside: Surroundings) -> int:
     """Deploy as the options say."""
     files = read_schedule_files(options.file)
+    refuse_ended(files.schedules.calendars_end, outside.now)
     function = place_function(files.schedules, options, outside.environ)
     make_wanted(function)  # refuses what would only show after the zip is built
     with open_functions(function, options, outside.environ) as cloud:

@@ -17,7 +17,7 @@ from scheduler.deploy.sources import HANDLER, ScheduleFiles, read_schedule_files
 from scheduler.deploy.wheels import cache_dir
 from scheduler.document import suggest
 from scheduler.model import Function
-from scheduler.public_holidays import check_end
+from scheduler.public_holidays import refuse_ended
 
 _RUNTIME_HELP = f"{', '.join(OFFERED)}.  [default: function.runtime of the file, else {Function().runtime}]"
 
@@ -43,9 +43,8 @@ def package(  # noqa: PLR0913 - one for each option
     The same input gives the same bytes. Dependencies are pinned, checked by hash and kept in your cache directory.
     """
     found = None if one_shot else read_schedule_files(file)
-    _, stale = check_end(found.schedules.calendars_end, datetime.now(timezone.utc)) if found else ((), None)
-    if stale is not None:
-        raise stale
+    if found is not None:
+        refuse_ended(found.schedules.calendars_end, datetime.now(timezone.utc))
     chosen = _choose_runtime(runtime, found, for_tests=for_tests)
     check_output(output, None if one_shot else file, force=force)
     with _progress() as progress:
