@@ -68,7 +68,8 @@ def test_the_other_file_is_checked_too() -> None:
     assert ended.stderr.startswith("seven-mistakes.yaml:2:11: timezone: unknown zone")
 
 
-def test_a_difference_has_no_events() -> None:
-    ended = run("calendar", "--against", "schedules.yaml", "--ics", "a.ics")
+@pytest.mark.parametrize("option", ["--ics", "--html"])
+def test_a_difference_writes_no_file(option: str) -> None:
+    ended = run("calendar", "--against", "schedules.yaml", option, "a.file")
     assert (ended.code, ended.stdout) == (64, "")
-    assert "a difference has no events" in ended.stderr
+    assert "it writes no file" in ended.stderr

@@ -1,8 +1,13 @@
 """``explain``: the chain on the terminal and for machines, and the servers' decisions."""
 
+from datetime import datetime, timezone
+from pathlib import Path
+
 import pytest
 
-from tests.cli_runner import check_golden, isolate, run
+from scheduler.remote_override import OVERRIDE_TAG
+from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
+from tests.cli_runner import GOLDEN, check_golden, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
 
@@ -72,3 +77,24 @@ def test_a_cloud_that_fails_is_told_and_fails(monkeypatch: pytest.MonkeyPatch) -
     ended = run("explain", "dev", "--servers", "--endpoint", "http://127.0.0.1:1", "--at", NIGHT)
     assert ended.code == 1
     assert "! error: the cloud was not reached" in ended.stdout
+
+
+def test_with_its_servers_the_chain_has_the_override_of_the_clusters_tag(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cloud = SimulatedCloud(datetime(2026, 11, 23, 14, tzinfo=timezone.utc))
+    dev = cloud.clusters.add(
+        "dev", project_id="0123456789abcdef0123456789abcdef", cluster_id="3f1c9d2e-0a4b-11ef-9d2a-0255ac10023b"
+    )
+    cloud.clusters.add_node(dev, "dev-1")
+    dev.tags[OVERRIDE_TAG] = "running@2026-11-23T20:00:00Z"
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", SIMULATED_AK)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SIMULATED_SK)
+    file = tmp_path / "s.yaml"
+    text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+    file.write_text(f"{text}remote_overrides: true\n", encoding="utf-8")
+    with serve(cloud) as url:
+        asked = ("explain", "dev", "--file", str(file), "--at", NIGHT, "--json", "--servers")
+        found = run(*asked, "--endpoint", url, "--cce-endpoint", url).json
+    assert (found["state"], found["rule"]["kind"]) == ("running", "override")
+    assert [(s["server_name"], s["decision"]) for s in found["servers"]] == [("dev-1", "hold")]

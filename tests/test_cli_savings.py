@@ -110,6 +110,17 @@ def test_servers_of_a_cluster_that_is_unmanaged_for_now_are_listed_too() -> None
     assert (found["servers"], found["servers_saving"], found["hours_off"]) == (3, 3, 60.0)
 
 
+def test_a_control_plane_that_follows_the_schedule_is_counted(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    text = (GOLDEN / "prices.yaml").read_text(encoding="utf-8")
+    text = text.replace("prices:\n", "prices:\n  control_plane_per_hour: 0.1\n")
+    text = text.replace("  - name: batch\n", "  - name: batch\n    control_plane: hibernate\n")
+    file.write_text(text, encoding="utf-8")
+    ended = run(*DECEMBER, "--file", str(file), "--cluster", "batch", "--simulated", "--json")
+    (found,) = ended.json["clusters"]
+    assert (found["control_plane_hours_off"], found["saved"]) == (560.0, str(Decimal("0.25") * 560))
+
+
 @pytest.mark.usefixtures("cloud")
 def test_a_cluster_that_cannot_be_read_is_named_and_fails(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"

@@ -79,8 +79,8 @@ def calendar(  # noqa: PLR0913 - one for each option
     """Show when clusters will start and stop in the coming days."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
     if against is not None:
-        if ics is not None:
-            raise typer.BadParameter("a difference has no events: leave one out", param_hint="--against and --ics")
+        if ics is not None or html is not None:
+            raise typer.BadParameter("it writes no file: leave --ics and --html out", param_hint="--against")
         compared = compare_files(against, file, cluster, When(begin, days, now))
         if as_json:
             show_json(comparison_json(compared))

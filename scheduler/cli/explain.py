@@ -10,7 +10,18 @@ from rich.console import RenderableType
 
 from scheduler.cli.access import Target, open_access
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, AsJson, At, Endpoint, File, Region, Simulated, load_selected, read_at
+from scheduler.cli.options import (
+    DEFAULT_FILE,
+    AsJson,
+    At,
+    CceEndpoint,
+    Endpoint,
+    File,
+    Region,
+    Simulated,
+    load_selected,
+    read_at,
+)
 from scheduler.cli.output import line, show, show_json, table
 from scheduler.describe import write_local
 from scheduler.explain import Explanation, Step, decide_steps, explain_state
@@ -36,6 +47,7 @@ def explain(  # noqa: PLR0913 - one for each option
     as_json: AsJson = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     simulated: Simulated = False,
 ) -> int:
     """Show how the desired state of a cluster comes about.
@@ -43,12 +55,13 @@ def explain(  # noqa: PLR0913 - one for each option
     From what each of its windows asks for, over dates, overrides and enforce, to the result.
     """
     instant = read_at(at) if at else datetime.now(timezone.utc).replace(microsecond=0)
-    target = Target(region, endpoint, simulated)
+    target = Target(region, endpoint, simulated, cce_endpoint)
     if not servers and any(target):
         raise typer.BadParameter("they choose a cloud, which only --servers asks", param_hint="--region and the like")
     schedules = load_selected(file, [cluster])
-    found = explain_state(schedules.clusters[0], instant)
     planned = _plan(schedules, target, instant, is_now=at is None) if servers else None
+    # The plan's cluster has the override of its tag too, where the function obeys those.
+    found = explain_state(planned.cluster if planned else schedules.clusters[0], instant)
     if as_json:
         show_json(_explanation_json(found, planned))
     else:

@@ -16,6 +16,7 @@ from scheduler.cli.options import (
     LONGEST_DAYS,
     AsJson,
     Begin,
+    CceEndpoint,
     ClusterNames,
     Endpoint,
     File,
@@ -62,6 +63,7 @@ def savings(  # noqa: PLR0913 - one for each option
     as_json: AsJson = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     simulated: Simulated = False,
 ) -> int:
     """Show what the schedules save against servers that are always on.
@@ -72,7 +74,7 @@ def savings(  # noqa: PLR0913 - one for each option
     now = datetime.now(timezone.utc).replace(microsecond=0)
     schedules = load_selected(file, cluster)
     span = read_span(begin, days, schedules, now)
-    found = find_all(schedules, span, Target(region, endpoint, simulated), now=now, environ=os.environ)
+    found = find_all(schedules, span, Target(region, endpoint, simulated, cce_endpoint), now=now, environ=os.environ)
     if as_json:
         show_json(_found_json(found))
     else:
@@ -88,7 +90,8 @@ def find_all(schedules: Schedules, span: Span, target: Target, *, now: datetime,
     except NoCredentialsError as e:
         only_hours = tuple(Savings(c, hours[c.name]) for c in schedules.clusters)
         return Found(span, schedules, only_hours, str(e))
-    by_cluster = tuple(find_savings(p, hours[p.cluster.name], schedules.prices) for p in planned)
+    own = (p._replace(cluster=c) for p, c in zip(planned, schedules.clusters))
+    by_cluster = tuple(find_savings(p, hours[p.cluster.name], schedules.prices) for p in own)
     return Found(span, schedules, by_cluster, None)
 
 
