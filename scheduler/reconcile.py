@@ -4,7 +4,7 @@ Nothing is kept between runs. A run that was lost, late, doubled or half-failed 
 """
 
 from datetime import datetime
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from scheduler.cloud import Cloud, Connect
 from scheduler.cloud.patience import Clock, PatientCloud
@@ -29,6 +29,7 @@ from scheduler.model import (
     Power,
     Run,
     Schedules,
+    Server,
     State,
 )
 from scheduler.observe import Seen, find_clusters, missing, observe, read_nodes, reads_nodes
@@ -40,6 +41,7 @@ from scheduler.plan import (
     hold_instead,
     make_plan,
     overdue_limit_s,
+    parse_api_time,
     plan_cluster,
 )
 from scheduler.public_holidays import check_end
@@ -215,7 +217,7 @@ def _plan(ask: _Ask, cloud: Cloud, wanted: _Wanted, seen: Seen, found: Found) ->
         planned = _with_control_plane(planned, cloud, seen, found)
     if wanted.doubt is not None:
         planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
-    planned = _with_overdue(planned, ask.moment)
+    planned = _with_overdue(planned, seen.members.servers[cluster_id], ask.moment)
     return planned if sleeps else _with_members_told(planned, seen, ask.moment)
 
 
@@ -249,11 +251,11 @@ def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: F
     return planned._replace(control_plane=step)
 
 
-def _with_overdue(planned: ClusterPlan, moment: Moment) -> ClusterPlan:
-    """Name what should have been as desired by now."""
+def _with_overdue(planned: ClusterPlan, servers: Iterable[Server], moment: Moment) -> ClusterPlan:
+    """Name what should have been as desired by now. A control plane has its time from the last of its servers on."""
     cluster, desired, step = planned.cluster, planned.desired, planned.control_plane
     overdue = list(find_overdue(cluster, desired, (*planned.actions, *planned.holds), moment))
-    late_s = _late_s(planned, moment)
+    late_s = _late_s(planned, moment, servers)
     if step and late_s is not None and not step.is_kept and not is_as_desired(desired.state, step.phase):
         overdue.append(Overdue(f"the control plane is in phase {step.phase}", late_s))
     return planned._replace(overdue=tuple(overdue))
@@ -274,11 +276,12 @@ def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> Clus
     return planned._replace(warnings=(warning,), overdue=(*planned.overdue, *overdue))
 
 
-def _late_s(planned: ClusterPlan, moment: Moment) -> Optional[int]:
-    """Return for how long a cluster has been overdue as a whole; None if it is not."""
+def _late_s(planned: ClusterPlan, moment: Moment, servers: Iterable[Server] = ()) -> Optional[int]:
+    """Return for how long a cluster, whose servers changed before, has been overdue as a whole; None if it is not."""
     if moment.now is None or planned.desired.since is None:
         return None
-    passed_s = int((moment.now - planned.desired.since).total_seconds())
+    changes = filter(None, (parse_api_time(server.updated) for server in servers))
+    passed_s = int((moment.now - max([planned.desired.since, *changes])).total_seconds())
     return passed_s if passed_s >= overdue_limit_s(planned.cluster, moment.every_s) else None
 
 

@@ -439,3 +439,31 @@ def test_an_action_that_was_lost_on_its_way_is_sent_by_the_next_run(cloud: Simul
     assert not run_once(schedules, NOW, connector(endpoint), CLOCK).has_failed
     cloud.advance_to(NOW + FIVE_MINUTES)
     assert statuses(cloud) == {"dev": "SHUTOFF"}
+
+
+OFFICE_HOURS = Timing("UTC", windows=(Window("0 8 * * *", "0 20 * * *"),))
+
+
+@pytest.mark.parametrize(
+    ("off_for", "late_s"),
+    [
+        pytest.param(timedelta(minutes=29), None, id="its servers stopped just now, long after the transition"),
+        pytest.param(timedelta(minutes=30), 1800, id="its servers stopped half an hour ago"),
+        pytest.param(timedelta(hours=9), 16200, id="its servers stopped before the transition"),
+    ],
+)
+def test_a_control_plane_has_its_time_from_the_last_of_its_servers_on(
+    off_for: timedelta, late_s: Optional[int]
+) -> None:
+    now = datetime(2026, 12, 2, 0, 30, tzinfo=timezone.utc)
+    cloud = SimulatedCloud(now - off_for)
+    dev = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV, phase="Upgrading")
+    node = cloud.clusters.add_node(dev, "node")
+    cloud.set_status(node.server_id or "", "SHUTOFF")
+    cloud.advance_to(now)
+    cluster = make_cluster(timing=OFFICE_HOURS, control_plane=ControlPlane.HIBERNATE)
+    with serve(cloud) as endpoint:
+        (planned,) = run_once(make_schedules(cluster), now, connector(endpoint), CLOCK).plan.clusters
+    assert [(o.text, o.for_s) for o in planned.overdue] == (
+        [("the control plane is in phase Upgrading", late_s)] if late_s else []
+    )
