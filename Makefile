@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test oracle breaks fuzz audit bench lint format locks clean
+.PHONY: simulate test oracle chaos mutants breaks fuzz audit bench lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -21,6 +21,16 @@ lint: $(VENV)/.installed
 # Holds the evaluator against the oracle for a long while, on all cores.
 oracle: $(VENV)/.installed
 	$(BIN)/python -m tests.long_oracle
+
+# Lets worlds go wrong, over HTTP, and kills runs in the middle; every action is held against the oracle.
+chaos: $(VENV)/.installed
+	$(BIN)/python -m tests.long_chaos
+
+# Changes the core in every small way, and counts what the tests notice; for Python 3.10 and later.
+mutants: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/mutmut run
+	$(BIN)/python -m tests.mutants
 
 # Breaks one rule of time after the other, and sees that a test notices.
 breaks: $(VENV)/.installed

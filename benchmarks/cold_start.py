@@ -112,7 +112,8 @@ def schedules_text(clusters: int, kind: str = "stopped") -> str:
     lines = [
         "version: 1",
         f"timezone: {ZONE}",
-        f"defaults: {{region: ap-southeast-2, project_id: {SIMULATED_PROJECT}, schedule: office-hours, {settings[kind]}}}",
+        f"defaults: {{region: ap-southeast-2, project_id: {SIMULATED_PROJECT}, "
+        f"schedule: office-hours, {settings[kind]}}}",
         "schedules:",
         "  office-hours:",
         "    windows:",

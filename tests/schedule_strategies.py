@@ -353,7 +353,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
             "name": f"c{number}",
             "cluster_id": f"id-{number}",
             **draw(st.fixed_dictionaries({}, optional=_SETTINGS)),
-            **draw(st.just({"schedule": "shared"}) | specs().map(_written)),
+            **draw(st.just({"schedule": "shared"}) | specs().map(written)),
         }
         for number in range(draw(st.integers(1, 4)))
     ]
@@ -374,7 +374,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def _written(spec: Spec) -> dict[str, Any]:
+def written(spec: Spec) -> dict[str, Any]:
     """Return what a cluster says to be on a schedule, but for its zone and its excluded dates."""
     overrides = [
         {"state": state, "from": f"{begin:%Y-%m-%dT%H:%M}Z", "until": f"{end:%Y-%m-%dT%H:%M}Z", "reason": "ä night"}

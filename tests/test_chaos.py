@@ -1,189 +1,104 @@
-"""Faults by chance: the same for the same seed, each kind in the calls that it can befall, and what the client sees."""
+"""Worlds in which everything goes wrong, for a few seconds; ``make chaos`` looks for longer."""
 
-import contextlib
-from collections import Counter
 from datetime import timedelta
-from typing import Dict, List, Optional, Tuple, Type
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.errors import (
-    CloudError,
-    PermanentCloudError,
-    TemporaryCloudError,
-    ThrottledCloudError,
-    UnknownOutcomeError,
-    UntrustedAnswerError,
+from scheduler.model import Power
+from tests.chaos import EVERY, POWERS, World, kill, storm
+
+_numbers = st.integers(0, 99)
+
+
+class Chaos(RuleBasedStateMachine):
+    """A world, and what may happen in it in any order."""
+
+    world: World
+
+    @initialize(seed=st.integers(0, 2**32))
+    def begin(self, seed: int) -> None:
+        self.world = World(seed)
+
+    @rule(by=st.sampled_from([EVERY, timedelta(minutes=1), timedelta(minutes=23), timedelta(seconds=7)]))
+    def a_run_comes(self, by: timedelta) -> None:
+        self.world.pass_time(by)
+        self.world.run()
+
+    @rule(number=_numbers, seconds=st.sampled_from([0, -1, 1, 59, 200, 400]))
+    def a_run_comes_at_a_transition(self, number: int, seconds: int) -> None:
+        self.world.approach(number, seconds)
+        self.world.run()
+
+    @rule()
+    def a_run_comes_twice(self) -> None:
+        self.world.run()
+        self.world.run()
+
+    @rule()
+    def two_runs_overlap(self) -> None:
+        self.world.overlap()
+
+    @rule(by=st.sampled_from([EVERY, 10 * EVERY]))
+    def a_run_is_lost(self, by: timedelta) -> None:
+        self.world.pass_time(by)
+
+    @rule(number=_numbers, power=st.sampled_from(POWERS))
+    def a_person_starts_or_stops_a_server(self, number: int, power: Power) -> None:
+        self.world.by_hand(number, power)
+
+    @rule(number=_numbers)
+    def a_server_falls_into_an_odd_state_or_comes_back(self, number: int) -> None:
+        self.world.disturb(number)
+
+    @rule(number=_numbers)
+    def a_person_writes_an_override(self, number: int) -> None:
+        self.world.override(number)
+
+    @rule(probability=st.sampled_from([0.0, 0.1, 0.3, 0.6]))
+    def the_cloud_gets_worse_or_better(self, probability: float) -> None:
+        self.world.worsen(probability)
+
+    @rule(seconds=st.sampled_from([0, 45, -45, 600]))
+    def the_clock_goes_wrong(self, seconds: int) -> None:
+        self.world.skew(seconds)
+
+    @precondition(lambda self: hasattr(self, "world"))
+    @invariant()
+    def no_law_is_broken(self) -> None:
+        assert not self.world.broken
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            try:
+                self.world.finish()
+            finally:
+                self.world.close()
+            self.no_law_is_broken()
+
+
+TestChaos = Chaos.TestCase
+TestChaos.settings = settings(
+    max_examples=8,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
-from scheduler.model import ServerId, StopType
-from scheduler.simulated import SimulatedCloud, serve
-from scheduler.simulated.calls import Call
-from scheduler.simulated.chaos import EVERY_DAY, Kind, random_faults
-from tests.scenes import DEV, KEYS, NOW, PROJECT, REGION, open_cloud
-
-LIST = Call(NOW, "GET", f"/v1/{PROJECT}/cloudservers/detail", {"limit": "1000"})
-START = Call(NOW, "POST", f"/v1/{PROJECT}/cloudservers/action", {}, {"os-start": {"servers": [{"id": "a"}]}})
-STOP = START._replace(body={"os-stop": {"servers": [{"id": "a"}], "type": "SOFT"}})
-HARD = START._replace(body={"os-stop": {"servers": [{"id": "a"}], "type": "HARD"}})
-HIBERNATE = Call(NOW, "POST", f"/api/v3/projects/{PROJECT}/clusters/{DEV}/operation/hibernate", {})
 
 
-def befallen(call: Call, count: int = 400) -> "Counter[Kind]":
-    faults = random_faults("a", 1.0, tuple(Kind))
-    for _ in range(count):
-        faults(call)
-    return faults.counts
+@pytest.mark.parametrize("seed", range(4))
+def test_a_storm_breaks_no_law_and_passes(seed: int) -> None:
+    tally, broken = storm(seed, 20)
+    assert not broken
+    assert tally.runs > 0
 
 
-def test_the_same_seed_makes_the_same_faults_whatever_comes_between() -> None:
-    first, second, other = random_faults("a", 0.3), random_faults("a", 0.3), random_faults("b", 0.3)
-    for _ in range(50):
-        first(LIST)
-        first(STOP)
-    for call in (STOP, LIST):
-        for _ in range(50):
-            second(call)
-            other(call)
-    assert first.counts == second.counts != other.counts
-
-
-@pytest.mark.parametrize(("probability", "least", "most"), [(0.0, 0, 0), (0.2, 140, 260), (1.0, 1000, 1000)])
-def test_the_probability_is_the_share_of_calls(probability: float, least: int, most: int) -> None:
-    faults = random_faults("a", probability)
-    assert least <= sum(faults(LIST) is not None for _ in range(1000)) <= most
-
-
-@pytest.mark.parametrize("probability", [-0.1, 1.1])
-def test_a_probability_that_is_none_is_refused(probability: float) -> None:
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        random_faults("a", probability)
-
-
-@pytest.mark.parametrize(
-    ("call", "never"),
-    [
-        pytest.param(
-            LIST, {Kind.RESET_AFTER, Kind.VANISHED, Kind.NO_CAPACITY, Kind.HANGING, Kind.DELAYED}, id="listing"
-        ),
-        pytest.param(START, {Kind.DUPLICATES, Kind.REORDERED, Kind.HANGING}, id="start"),
-        pytest.param(STOP, {Kind.DUPLICATES, Kind.REORDERED, Kind.NO_CAPACITY}, id="stop"),
-        pytest.param(HARD, {Kind.DUPLICATES, Kind.REORDERED, Kind.NO_CAPACITY, Kind.HANGING}, id="HARD stop"),
-        pytest.param(
-            HIBERNATE,
-            {Kind.DUPLICATES, Kind.REORDERED, Kind.VANISHED, Kind.NO_CAPACITY, Kind.HANGING, Kind.DELAYED},
-            id="hibernation",
-        ),
-    ],
-)
-def test_every_kind_befalls_the_calls_that_it_can(call: Call, never: "set[Kind]") -> None:
-    assert set(befallen(call)) == set(Kind) - never
-
-
-def test_no_kind_of_every_day_takes_real_time() -> None:
-    assert set(Kind) - set(EVERY_DAY) == {Kind.SILENT}
-
-
-def outcome(
-    kind: Kind, *, remaining_s: float = 60.0
-) -> Tuple[Optional[Type[CloudError]], Optional[Type[CloudError]], SimulatedCloud]:
-    """Return how a listing of three servers and a stop of one fail under a kind of fault, and the cloud after it."""
-    cloud = SimulatedCloud(NOW)
-    servers = [ServerId(cloud.add_server().server_id) for _ in range(3)]
-    cloud.faults = random_faults("a", 1.0, [kind])
-    failed: List[Optional[Type[CloudError]]] = []
-    with serve(cloud) as endpoint:
-        client = HuaweiCloud(KEYS, REGION, PROJECT, endpoint=endpoint, remaining_s=lambda: remaining_s)
-        with contextlib.closing(client):
-            for call in (client.list_page, lambda: client.stop(servers[:1], StopType.SOFT)):
-                try:
-                    call()
-                    failed.append(None)
-                except CloudError as e:
-                    failed.append(type(e))
-    return failed[0], failed[1], cloud
-
-
-T, P, U, L = TemporaryCloudError, PermanentCloudError, UnknownOutcomeError, ThrottledCloudError
-SEEN: Dict[Kind, Tuple[Optional[Type[CloudError]], Optional[Type[CloudError]]]] = {
-    Kind.THROTTLED: (L, L),
-    Kind.THROTTLED_S: (L, L),
-    Kind.THROTTLED_FRACTION: (L, L),
-    Kind.INTERNAL: (T, U),
-    Kind.BAD_GATEWAY: (T, U),
-    Kind.UNAVAILABLE: (T, U),
-    Kind.GATEWAY_TIMEOUT: (T, U),
-    Kind.RESET: (T, U),
-    Kind.RESET_AFTER: (None, U),
-    Kind.SLOW: (None, None),
-    Kind.TRUNCATED: (T, U),
-    Kind.WEB_PAGE: (UntrustedAnswerError, U),
-    Kind.DUPLICATES: (None, None),
-    Kind.REORDERED: (None, None),
-    Kind.SKEWED: (P, P),
-    Kind.NO_CAPACITY: (None, None),
-    Kind.HANGING: (None, None),
-    Kind.DELAYED: (None, L),
-}
-
-
-@pytest.mark.parametrize("kind", SEEN)
-def test_a_client_sees_what_it_would_of_the_real_cloud(kind: Kind) -> None:
-    listed, stopped, _ = outcome(kind)
-    assert (listed, stopped) == SEEN[kind]
-
-
-def test_a_client_that_is_never_answered_gives_up() -> None:
-    """With 3 s left a client waits 2 s for an answer: real ones, as it is the client's own clock that must run out."""
-    listed, stopped, _ = outcome(Kind.SILENT, remaining_s=3.0)
-    assert (listed, stopped) == (T, U)
-
-
-def test_a_server_that_is_deleted_before_the_action_refuses_its_batch() -> None:
-    _, stopped, cloud = outcome(Kind.VANISHED)
-    assert (stopped.__name__ if stopped else None) == "RefusedError"
-    assert len(cloud.servers) == 2
-
-
-def test_an_action_whose_answer_is_lost_may_have_been_carried_out() -> None:
-    _, _, cloud = outcome(Kind.RESET_AFTER)
-    assert [server.task_state for server in cloud.servers] == ["powering-off", None, None]
-    _, _, cloud = outcome(Kind.RESET)
-    assert [server.task_state for server in cloud.servers] == [None, None, None]
-
-
-def test_slow_answers_take_simulated_time() -> None:
-    _, _, cloud = outcome(Kind.SLOW)
-    assert timedelta(seconds=10) <= cloud.now - NOW <= timedelta(seconds=30)
-
-
-@pytest.mark.parametrize(("kind", "entries"), [(Kind.DUPLICATES, 5), (Kind.REORDERED, 3)])
-def test_pages_come_with_duplicates_or_in_another_order(kind: Kind, entries: int) -> None:
-    cloud = SimulatedCloud(NOW)
-    ids = [cloud.add_server().server_id for _ in range(3)]
-    cloud.faults = random_faults("a", 1.0, [kind])
-    with serve(cloud) as endpoint, contextlib.closing(open_cloud(endpoint)) as client:
-        pages = [[server.server_id for server in client.list_page()] for _ in range(5)]
-    assert {len(page) for page in pages} == {entries}
-    assert {frozenset(page) for page in pages} == {frozenset(ids)}
-    assert any(page[:3] != ids[::-1] for page in pages) or kind is Kind.DUPLICATES
-
-
-def test_a_hanging_stop_stays_and_a_start_without_capacity_works_the_next_time() -> None:
-    _, _, cloud = outcome(Kind.HANGING)
-    cloud.advance_to(NOW + timedelta(days=1))
-    assert [server.status for server in cloud.servers] == ["ACTIVE"] * 3
-    assert [server.task_state for server in cloud.servers] == ["powering-off", None, None]
-
-    cloud = SimulatedCloud(NOW)
-    off = cloud.add_server(status="SHUTOFF")
-    with serve(cloud) as endpoint, contextlib.closing(open_cloud(endpoint)) as client:
-        faults = random_faults("a", 1.0, [Kind.NO_CAPACITY])
-        cloud.faults = faults
-        client.start([ServerId(off.server_id)])
-        cloud.advance_to(cloud.now + timedelta(minutes=1))
-        assert (off.status, bool(off.fault)) == ("SHUTOFF", True)
-        faults.probability = 0.0
-        client.start([ServerId(off.server_id)])
-        cloud.advance_to(cloud.now + timedelta(minutes=1))
-        assert off.status == "ACTIVE"
+@pytest.mark.parametrize("seed", range(2))
+def test_what_follows_a_run_that_was_killed_converges(seed: int) -> None:
+    tally, broken = kill(seed)
+    assert not broken
+    assert tally.killed == 1
