@@ -24,7 +24,7 @@ from scheduler.deploy.function import Found
 from scheduler.deploy.functiongraph import FunctionGraph
 from scheduler.errors import CloudError, InputError, PermanentCloudError
 from scheduler.handler import RunFailedError, handle
-from scheduler.model import StopType
+from scheduler.model import CLUSTER_TAG, StopType
 from scheduler.settings import Credentials, read_settings
 from scheduler.simulated import SimulatedCloud, serve
 from scheduler.simulated.calls import Call, Fault, answering, failing, html, reset, truncated
@@ -212,6 +212,8 @@ COMMANDS: Tuple[Tuple[str, ...], ...] = (
     ("plan", "-v"),
     ("plan", "--json"),
     ("apply",),
+    ("doctor",),
+    ("doctor", "--json"),
 )
 CLOUDLESS = ("validate", "evaluate", "calendar")
 
@@ -221,6 +223,9 @@ def scene(cloud: SimulatedCloud, endpoint: str, tmp_path: Path) -> Scene:
     scene = Scene(cloud, endpoint, tmp_path)
     scene.file.write_text(FILE, encoding="utf-8")
     scene.environ = dict(os.environ)
+    for server in cloud.servers:
+        cluster_id = dict(tag.split("=", 1) for tag in server.tags)[CLUSTER_TAG]
+        cloud.clusters.add_node(cloud.clusters.find(PROJECT, cluster_id), server.name, server=server)
     cloud.functions.runner = lambda *_: {"status": "success", "message": "planned", "data": {"clusters": []}}
     return scene
 
@@ -265,9 +270,13 @@ class TestTheCommandLine:
     def _walk(self, scene: Scene, faults: Callable[[Call], Optional[Fault]]) -> None:
         scene.environ = dict(os.environ)
         scene.cloud.faults = faults
+        only_cce = ["--cce-endpoint", scene.endpoint]
         for command in COMMANDS:
-            where = [] if command[0] in CLOUDLESS else ["--endpoint", scene.endpoint]
+            where = [] if command[0] in CLOUDLESS else ["--endpoint", scene.endpoint, *only_cce]
             check_clean(run(*command, "--file", str(scene.file), *where))
+        check_clean(run("override", "--list", "--file", str(scene.file), *only_cce))
+        written = ("--file", str(scene.file.with_name("new.yaml")), "--force")
+        check_clean(run("init", "--region", REGION, "--project-id", PROJECT, *written, *only_cce))
         for ended in (
             scene.deploy(dry_run=True),
             scene.deploy(yes=True),

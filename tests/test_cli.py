@@ -18,7 +18,7 @@ from tests.cli_runner import GOLDEN, Ended, check_golden, heed_interrupts, isola
 ROOT = Path(__file__).parent.parent
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 COMMANDS = (
-    *("init", "validate", "evaluate", "explain", "calendar", "savings", "holidays", "plan", "apply"),
+    *("init", "doctor", "validate", "evaluate", "explain", "calendar", "savings", "holidays", "plan", "apply"),
     "simulate",
     *("override", "package", "deploy", "status", "undeploy"),
 )

@@ -15,7 +15,7 @@ from scheduler.cli.deployment import Zip, ask_person
 from scheduler.deploy.function import DESCRIPTION
 from scheduler.deploy.sources import ScheduleFiles
 from scheduler.errors import InputError
-from scheduler.simulated import SimulatedCloud, serve
+from scheduler.simulated import SIMULATED_PROJECT, SimulatedCloud, serve
 from scheduler.simulated.calls import Call, Fault, Record, failing, html, reset
 from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger, run_zip
 from scheduler.simulated.platform import Settings
@@ -156,7 +156,7 @@ class TestFirstDeployment:
     def test_a_no_leaves_everything_as_it_is(self, scene: Scene) -> None:
         ended = scene.deploy(False)
         assert ended.code == 1
-        assert ended.stderr == "nothing was changed\n"
+        assert ended.stderr.endswith("\nnothing was changed\n")
         assert scene.calls(changes_only=True) == []
 
     def test_a_no_to_the_plan_in_the_cloud_sets_no_timer_and_a_later_yes_does(self, scene: Scene) -> None:
@@ -189,6 +189,33 @@ class TestFirstDeployment:
         assert ended.code == 1
         assert "the dry run in the cloud failed: no module named yaml" in ended.stderr
         assert scene.function.triggers == []
+
+
+class TestDoctor:
+    def test_a_refused_cluster_stops_the_deployment_with_the_reason(self, scene: Scene) -> None:
+        cluster = scene.cloud.clusters.find(PROJECT, DEV)
+        scene.cloud.clusters.add_pool(cluster, "workers", is_autoscaled=True)
+        for dry_run in (False, True):
+            ended = scene.deploy(dry_run=dry_run)
+            assert ended.code == 1
+            assert (
+                "error: doctor refuses 1 thing, so nothing is deployed\ndev: autoscaled node pools: workers: the"
+                in (ended.stderr)
+            )
+            assert scene.calls(changes_only=True) == []
+            assert scene.person.asked == []
+        scene.write(add_setting(DEV_CLUSTER, "autoscaled_pools: accept") + DEMO_CLUSTER)
+        assert scene.deploy().code == 0
+
+    def test_a_warning_stops_nothing_and_is_told(self, scene: Scene) -> None:
+        ended = scene.deploy()
+        assert ended.code == 0
+        assert ended.stderr.startswith("! doctor has 2 warnings: see `cce-scheduler doctor`\n")
+
+    def test_a_clean_account_is_not_mentioned(self, scene: Scene) -> None:
+        scene.add_server("node-1")
+        scene.add_server("demo-1", DEMO)
+        assert "doctor" not in scene.deploy().stderr
 
 
 class TestUpdate:
@@ -796,7 +823,10 @@ class TestCommands:
 
 def test_the_very_zip_is_deployed_and_runs_as_on_the_platform(scene: Scene) -> None:
     made = packaged(TEST_RUNTIME)
+    scene.cloud.clusters.remove(scene.cloud.clusters.find(PROJECT, CLUSTER))
+    cluster = scene.cloud.clusters.add("dev", project_id=SIMULATED_PROJECT, cluster_id=CLUSTER)
     node = scene.cloud.add_server("node-1", cluster_id=CLUSTER)
+    scene.cloud.clusters.add_node(cluster, "node-1", server=node)
     place = f"  region: {REGION}\n  project_id: {PROJECT}\n"
     text = f"{SCHEDULES}{FUNCTION}{place}  settings: {{endpoint: '{scene.endpoint}'}}\n"
     scene.file.write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
         *("scheduler.explain", "scheduler.compare"),
     ),
     ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution", "scheduler.misreading"),
-    ("scheduler.execute", "scheduler.observe"),
+    ("scheduler.execute", "scheduler.observe", "scheduler.doctor"),
     ("scheduler.reconcile",),
     ("scheduler.handler",),
     ("scheduler.simulated.rehearsal", "scheduler.deploy", "scheduler.deploy.*"),

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from scheduler.cli.apply import apply
 from scheduler.cli.calendar import calendar
 from scheduler.cli.deploy import deploy
+from scheduler.cli.doctor import doctor
 from scheduler.cli.evaluate import evaluate
 from scheduler.cli.exits import ExitCode, finish, program_version
 from scheduler.cli.explain import explain
@@ -65,6 +66,7 @@ _COMMANDS: Tuple[Tuple[Callable[..., int], Tuple[str, ...]], ...] = (
         init,
         ("init --region ap-southeast-2", "init --region ap-southeast-2 --region ap-southeast-3", "init --simulated"),
     ),
+    (doctor, ("doctor", "doctor --cluster dev --json", "doctor --simulated")),
     (validate, ("validate", "validate --file dev/schedules.yaml --json")),
     (evaluate, ("evaluate", "evaluate --cluster dev --at 2026-11-23T08:00:00+07:00")),
     (explain, ("explain dev", "explain dev --servers --at 2026-11-23T21:00:00+07:00")),

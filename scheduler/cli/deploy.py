@@ -22,8 +22,9 @@ from scheduler.cli.deployment import (
     surroundings,
 )
 from scheduler.cli.diff import show_run
+from scheduler.cli.doctor import check_before_deploy
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, Endpoint, File, Region
+from scheduler.cli.options import DEFAULT_FILE, CceEndpoint, Endpoint, File, Region
 from scheduler.cli.output import line, note, show
 from scheduler.deploy.deployed import Abandoned, find_abandoned, no_longer_managed
 from scheduler.deploy.function import (
@@ -62,6 +63,7 @@ def deploy(  # noqa: PLR0913 - one for each option
     adopt: Adopt = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     function_endpoint: FunctionEndpoint = None,
 ) -> int:
     """Create or update the function and its timer.
@@ -69,7 +71,7 @@ def deploy(  # noqa: PLR0913 - one for each option
     Shows what differs and what the next run would do, then asks. The timer is set last, after the function has
     planned in the cloud. Doing it twice changes nothing; a deployment that broke off is finished by the next one.
     """
-    options = Options(file, region, endpoint, function_endpoint, yes, dry_run, adopt)
+    options = Options(file, region, endpoint, function_endpoint, yes, dry_run, adopt, cce_endpoint)
     return run_deploy(options, surroundings())
 
 
@@ -133,6 +135,7 @@ def _look_ahead(
     before = _read_before(deployment, files, function)
     abandoned: List[Abandoned] = []
     with open_servers(placed, function, options, outside) as access:
+        check_before_deploy(access, outside.now)
         if before is not None:
             show(line("Plan under the deployed file", "bold"))
             show(

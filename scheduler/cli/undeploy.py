@@ -17,7 +17,7 @@ from scheduler.cli.deployment import (
     surroundings,
 )
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, Endpoint, File, Region
+from scheduler.cli.options import DEFAULT_FILE, CceEndpoint, Endpoint, File, Region
 from scheduler.cli.output import line, note, show
 from scheduler.config import load_config
 from scheduler.deploy.deployed import Abandoned, find_abandoned, no_longer_managed
@@ -26,19 +26,22 @@ from scheduler.errors import InputError, UntrustedAnswerError
 from scheduler.model import Function, Schedules
 
 
-def undeploy(
+def undeploy(  # noqa: PLR0913 - one for each option
     *,
     file: File = DEFAULT_FILE,
     yes: Yes = False,
     region: Region = None,
     endpoint: Endpoint = None,
+    cce_endpoint: CceEndpoint = None,
     function_endpoint: FunctionEndpoint = None,
 ) -> int:
     """Remove the function and its timer. Servers stay as they are.
 
     Only what `deploy` made is removed. A function with triggers of other people is kept, without our timer.
     """
-    return run_undeploy(Options(file, region, endpoint, function_endpoint, yes), surroundings())
+    return run_undeploy(
+        Options(file, region, endpoint, function_endpoint, yes, cce_endpoint=cce_endpoint), surroundings()
+    )
 
 
 def run_undeploy(options: Options, outside: Surroundings) -> int:
