@@ -109,11 +109,11 @@ def schedules_text(clusters: int, kind: str = "stopped") -> str:
     hour = datetime.now(ZoneInfo(ZONE)).hour
     start, stop = ((hour + later) % 24 for later in (8, 18))
     settings = {"stopped": 'exclude: {servers: ["bastion-*"]}', "disabled": "enabled: false", "passed": "enforce: 1h"}
+    place = f"region: ap-southeast-2, project_id: {SIMULATED_PROJECT}"
     lines = [
         "version: 1",
         f"timezone: {ZONE}",
-        f"defaults: {{region: ap-southeast-2, project_id: {SIMULATED_PROJECT}, "
-        f"schedule: office-hours, {settings[kind]}}}",
+        f"defaults: {{{place}, schedule: office-hours, {settings[kind]}}}",
         "schedules:",
         "  office-hours:",
         "    windows:",
