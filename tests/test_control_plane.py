@@ -138,3 +138,43 @@ def test_a_node_that_is_up_disproves_it(seen: Any) -> None:
 def test_with_every_node_off_it_is_proven() -> None:
     servers = [make_server(n, status="SHUTOFF") for n in (1, 2, 3)]
     assert prove_asleep(STEP, [node(1, 1), node(2, 2)], servers) == STEP
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "reason"),
+    [
+        pytest.param(RUNNING, "Hibernation", "it is woken before its servers", id="to be woken"),
+        pytest.param(RUNNING, "Available", "awake", id="awake"),
+        pytest.param(RUNNING, "Awaking", "it is waking up", id="waking up"),
+        pytest.param(RUNNING, None, "its phase is missing from the answer", id="to be running, unknown"),
+        pytest.param(STOPPED, "Available", "every server is off", id="to be hibernated"),
+        pytest.param(STOPPED, "Hibernation", "hibernated", id="hibernated"),
+        pytest.param(STOPPED, "Hibernating", "it is going to sleep", id="going to sleep"),
+        pytest.param(STOPPED, None, "its phase is missing from the answer", id="to be stopped, unknown"),
+        pytest.param(STOPPED, "Error", "in phase Error it is neither hibernated nor woken", id="in error"),
+    ],
+)
+def test_says_why(state: State, phase: Optional[str], reason: str) -> None:
+    assert plan(state, phase, [off()]).reason == reason
+
+
+def test_says_why_it_is_not_hibernated() -> None:
+    prepaid = plan(STOPPED, "Available", [off()], is_prepaid=True)
+    unknown = plan(STOPPED, "Available", [off()], is_prepaid=None)
+    assert prepaid.reason == "kept up: yearly/monthly clusters cannot hibernate"
+    assert unknown.reason == "kept up: how the cluster is charged is missing from the answer"
+    assert (prepaid.phase, unknown.phase) == ("Available", "Available")
+    assert prove_asleep(STEP, [], []).reason == "kept up: CCE lists no node at all"
+
+
+@pytest.mark.parametrize(
+    ("number", "names"),
+    [
+        (3, "node-1: locked, node-2: locked, node-3: locked"),
+        (4, "node-1: locked, node-2: locked, node-3: locked and 1 more"),
+        (9, "node-1: locked, node-2: locked, node-3: locked and 6 more"),
+    ],
+)
+def test_names_a_few_of_many(number: int, names: str) -> None:
+    up = [Hold(HoldKind.LOCKED, make_server(n), "locked") for n in range(1, number + 1)]
+    assert plan(STOPPED, "Available", up).reason == f"kept up by {names}"

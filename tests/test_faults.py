@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.cloud.patience import TRIES, Clock
-from scheduler.errors import RefusedError, TemporaryCloudError, UnknownOutcomeError
+from scheduler.errors import PermanentCloudError, RefusedError, TemporaryCloudError, UnknownOutcomeError
 from scheduler.execute import execute
 from scheduler.model import (
     Action,
@@ -299,55 +299,26 @@ def test_after_a_limit_no_control_plane_is_asked_either(cloud: SimulatedCloud, e
     assert len(posts(cloud)) == 1
 
 
-@pytest.mark.parametrize("every_m", [5, 60])
-def test_no_server_starves_although_only_one_batch_is_let_through_in_each_run(
+@pytest.mark.parametrize("every_m", [1, 5, 10, 30, 60])
+def test_no_server_starves_although_only_the_first_batch_is_let_through_in_each_run(
     cloud: SimulatedCloud, endpoint: str, every_m: int
 ) -> None:
-    """Its starts are accepted and fail, so that all 3,500 ask again in each run."""
-    servers = add(cloud, 3500, status="SHUTOFF")
+    """None of them ever starts, so that all 3,500 ask again in each run."""
+    actions = [act(Power.START, server) for server in add(cloud, 3500, status="SHUTOFF")]
+    desired = Desired(State.RUNNING, "", Rule("state"), None, None)
+    planned = ClusterPlan(make_cluster(state=State.RUNNING), desired, actions=tuple(actions))
+    cloud.faults = lambda _: THROTTLED
     found: Set[str] = set()
     runs = 0
-    with closing(Batches(cloud, endpoint, servers)) as batches:
-        while len(found) < len(servers) and runs < 40:
-            found.update(batches.send(NOW + runs * timedelta(minutes=every_m)))
+    with closing(open_cloud(endpoint)) as client:
+        while len(found) < len(actions) and runs < 12:
+            plan = Plan(NOW + runs * timedelta(minutes=every_m), (planned,))
+            outcomes, _ = execute(plan, {(REGION, PROJECT): client}, CLOCK, lambda _, asked: [a for _, a in asked])
+            assert {o.server.server_id for o in outcomes} == {a.server.server_id for a in actions}
+            found.update(o.server.server_id for o in outcomes[:1000])
             runs += 1
-    print(f"all 3,500 servers had their turn in {runs} runs, every {every_m} minutes")  # noqa: T201
-    assert len(found) == len(servers)
-
-
-class Batches:
-    """Runs that ask for the start of the same servers, of which the platform lets one batch through each time."""
-
-    def __init__(self, cloud: SimulatedCloud, endpoint: str, servers: Sequence[SimulatedServer]) -> None:
-        self._cloud = cloud
-        self._client = open_cloud(endpoint)
-        actions = [Action(Power.START, make_server()._replace(server_id=ServerId(s.server_id))) for s in servers]
-        desired = Desired(State.RUNNING, "", Rule("state"), None, None)
-        self._planned = ClusterPlan(make_cluster(state=State.RUNNING), desired, actions=tuple(actions))
-
-    def close(self) -> None:
-        self._client.close()
-
-    def send(self, at: datetime) -> Set[str]:
-        self._cloud.clear_ledger()
-        self._cloud.faults = once(THROTTLED)
-        outcomes, _ = execute(
-            Plan(at, (self._planned,)), {(REGION, PROJECT): self._client}, CLOCK, lambda _, asked: [a for _, a in asked]
-        )
-        for server in self._cloud.servers:
-            self._cloud.set_status(server, "SHUTOFF")
-        return {o.server.server_id for o in outcomes if o.is_accepted}
-
-
-def once(fault: Fault) -> Faults:
-    """Let one call through, and none after it."""
-    seen: List[Call] = []
-
-    def faults(call: Call) -> Optional[Fault]:
-        seen.append(call)
-        return fault if len(seen) > 1 else None
-
-    return faults
+    print(f"all 3,500 servers had their turn in {runs} runs, every {every_m} minutes")  # noqa: T201 - a promise
+    assert len(found) == len(actions)
 
 
 # Time
@@ -525,6 +496,104 @@ def test_what_has_no_time_is_left_to_the_next_run(
     assert len(cloud.ledger) == calls
     assert found.has_failed is (calls == 0)  # a run that could not even look has failed
     assert lefts(found) == ({"dev": {"no time was left in the run"}} if calls == 1 else {})
+
+
+@pytest.mark.parametrize(("action", "limit"), [("hibernate", 0), ("hibernate", None), ("awake", 0)])
+def test_over_the_limit_nothing_is_hibernated_either_and_what_wakes_is_woken(
+    cloud: SimulatedCloud, endpoint: str, action: str, limit: Optional[int]
+) -> None:
+    (up,) = add(cloud, 1)
+    cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+    phase = "Available" if action == "hibernate" else "Hibernation"
+    test = cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST, phase=phase)
+    node = cloud.clusters.add_node(test, "test-1")
+    cloud.set_status(node.server_id or "", "SHUTOFF")
+    state = State.STOPPED if action == "hibernate" else State.RUNNING
+    other = make_cluster("test", TEST, state, control_plane=ControlPlane.HIBERNATE)
+    found = run_once(make_schedules(make_cluster(), other, max_stops_per_run=limit), NOW, connector(endpoint), CLOCK)
+    (step,) = found.control_planes
+    is_refused = (action, limit) == ("hibernate", 0)
+    assert (found.plan.refusal is None) is (limit is None)
+    assert step.error is (found.plan.refusal if is_refused else None)
+    assert [r.path.rpartition("/")[2] for r in cloud.ledger if "/operation/" in r.path] == [action] * (not is_refused)
+    refused = [(o.cluster, o.power, o.server.server_id) for o in found.outcomes if o.error]
+    assert refused == ([] if limit is None else [("dev", Power.STOP_SOFT, up.server_id)])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "left"),
+    [
+        pytest.param(None, None, None, id="accepted"),
+        pytest.param(reset(), UnknownOutcomeError, None, id="its answer was lost"),
+        pytest.param(failing(500, "CCE.01500001"), UnknownOutcomeError, None, id="a server error"),
+        pytest.param(failing(403, "CCE.01403001"), PermanentCloudError, None, id="no right"),
+        pytest.param(failing(409, "CCE.01409002", "A conflict."), None, "CCE.01409002 A conflict.", id="a conflict"),
+        pytest.param(THROTTLED, None, "the platform's limit is reached", id="throttled"),
+    ],
+)
+def test_what_becomes_of_a_step_of_a_control_plane(
+    cloud: SimulatedCloud, endpoint: str, fault: Optional[Fault], error: Optional[type], left: Optional[str]
+) -> None:
+    for cluster_id in (DEV, TEST):
+        cloud.clusters.add(cluster_id, project_id=PROJECT, cluster_id=cluster_id, phase="Hibernation")
+    cloud.faults = failing_at(fault, method="POST") if fault else None
+    clusters = [make_cluster(i, i, State.RUNNING, control_plane=ControlPlane.HIBERNATE) for i in (DEV, TEST)]
+    steps = run(endpoint, *clusters).control_planes
+    assert [(s.cluster, s.action) for s in steps] == [(i, ControlPlaneAction.AWAKE) for i in (DEV, TEST)]
+    for taken in steps:
+        assert type(taken.error) is (error or type(None))
+        assert (taken.left is None) if left is None else (taken.left or "").startswith(left)
+
+
+def test_after_a_limit_later_batches_of_the_project_are_not_sent_at_all(cloud: SimulatedCloud, endpoint: str) -> None:
+    actions = [act(Power.STOP_SOFT, server) for server in add(cloud, 9500)]
+    planned = ClusterPlan(make_cluster(), Desired(State.STOPPED, "", Rule("state"), None, None), actions=tuple(actions))
+    cloud.faults = lambda _: THROTTLED
+    with closing(open_cloud(endpoint)) as client:
+        outcomes, _ = execute(Plan(NOW, (planned,)), {(REGION, PROJECT): client}, CLOCK, lambda _, a: [None] * len(a))
+    assert len(posts(cloud)) <= 4  # those under way at once
+    assert {o.left for o in outcomes} == {"the platform's limit is reached"}
+
+
+def test_every_outcome_says_of_which_server_and_power_it_is(cloud: SimulatedCloud, endpoint: str) -> None:
+    """Whatever becomes of an action: sent, refused, lost, without a right, throttled, too late, or explained."""
+    servers = add(cloud, 3)
+    faults = (None, failing(400, "Ecs.0611"), reset(), failing(403, "EPS.0003"), THROTTLED)
+    for fault in faults:
+        cloud.faults = failing_at(fault, method="POST") if fault else None
+        found = run(endpoint, make_cluster(stop_type=StopType.HARD))
+        assert {(o.cluster, o.power) for o in found.outcomes} == {("dev", Power.STOP_HARD)}
+        assert {o.server.server_id for o in found.outcomes} == {s.server_id for s in servers}
+        for server in servers:
+            cloud.set_status(server, "ACTIVE")
+    late = Moving(cloud, 3600.0).clock()
+    found = run(endpoint, make_cluster(timing=UNTIL_1300, stop_type=StopType.HARD), clock=late)
+    assert {(o.power, o.left) for o in found.outcomes} == {(Power.STOP_HARD, "its next transition has come")}
+
+
+def test_a_stop_that_hangs_is_cut_and_all_that_are_late_are_told(cloud: SimulatedCloud, endpoint: str) -> None:
+    """Those that are as desired, or never late, stand between those that are."""
+    names = ("hangs", "off", "prepaid", "broken")
+    made = {name: cloud.add_server(name, cluster_id=DEV, created=NOW - timedelta(days=1)) for name in names}
+    cloud.set_status(made["hangs"], "ACTIVE", "powering-off")
+    cloud.set_status(made["off"], "SHUTOFF")
+    made["prepaid"].charging_mode = "1"
+    cloud.set_status(made["broken"], "ERROR")
+    cloud.advance_to(NOW + timedelta(hours=1))
+    office = Timing("UTC", windows=(Window("0 8 * * *", "0 11 * * *"),))
+    for names_first in (names, tuple(reversed(names))):
+        for number, name in enumerate(names_first):
+            made[name].created = NOW - timedelta(days=1, minutes=number)
+        found = run_once(
+            make_schedules(make_cluster(timing=office, hard_after_s=1800)),
+            cloud.now,
+            connector(endpoint),
+            CLOCK,
+            dry_run=True,
+        )
+        (planned,) = found.plan.clusters
+        assert [(a.power, a.server.name) for a in planned.actions] == [(Power.STOP_HARD, "hangs")]
+        assert {o.server.name for o in planned.overdue if o.server} == {"hangs", "broken"}
 
 
 def test_the_limit_counts_the_stops_of_all_places_before_the_first_is_sent(

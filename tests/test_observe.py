@@ -326,6 +326,8 @@ def test_a_server_whose_pool_is_not_known_for_sure_is_held(cloud: SimulatedCloud
         cloud.faults = lambda call: answering(200, bare) if call.path.endswith("/nodes") else None
     (planned,) = run(endpoint, make_cluster(exclude=Exclude(node_pools=("ingress",)))).plan.clusters
     assert kinds(planned) == {"dev-1": HoldKind.EXCLUDED}
+    unknown = "which node pool it is of" if fault == "no annotation" else "the name of its node pool"
+    assert [h.reason for h in planned.holds] == [f"excluded: {unknown} is not known"]
     assert not posts(cloud)
 
 

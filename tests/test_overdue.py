@@ -1,5 +1,6 @@
 """What time does to a plan: when a stop that hangs becomes a hard one, and when a server is overdue."""
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, List, Optional
 
@@ -286,7 +287,13 @@ def test_elsewhere_in_time_nothing_is_late() -> None:
         pytest.param("soon", None, id="no instant"),
     ],
 )
-def test_reads_the_times_of_a_listing(text: Optional[str], at: Optional[datetime]) -> None:
+def test_reads_the_times_of_a_listing(
+    text: Optional[str], at: Optional[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Bangkok")  # a machine's own zone has no say
+    time.tzset()
     found = parse_api_time(text)
     assert found == at
     assert found is None or found.tzinfo is timezone.utc
+    monkeypatch.undo()
+    time.tzset()
