@@ -18,11 +18,9 @@ control_plane   it cannot hibernate, or will be kept up                        -
 override        a tag that no run obeys                                        one that cannot be read
 ==============  =============================================================  ===================================
 
-The autoscaler deletes a node that is unavailable for 20 minutes, unless it is protected. Flavors that save nothing are
-listed in https://support.huaweicloud.com/intl/en-us/price-ecs/ecs_billing_11106.html.
+The autoscaler deletes a node that is unavailable for 20 minutes, unless it is protected.
 """
 
-import re
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -54,12 +52,11 @@ from scheduler.model import (
 from scheduler.observe import reads_nodes
 from scheduler.plan import Members, NodeList, decide, find_members
 from scheduler.remote_override import OVERRIDE_TAG, read_override
+from scheduler.savings import billed_when_stopped
 
 _STOPPED = Desired(State.STOPPED, "", Rule("state"), None, None)
 _PASSING = frozenset({"Creating", "ScalingUp", "ScalingDown", "Upgrading", "Resizing", "RollingBack"})
 """Phases that pass by themselves."""
-_SAVES_NOTHING = re.compile(r"(d\d|i\d|ir\d)\w*|h2|p1|p2|fp1c?|physical", re.IGNORECASE)
-"""Series with local disks or FPGAs, and bare metal: billed while they are off."""
 _NEEDS_PERSON = {
     HoldKind.LOCKED: "locked, so never touched",
     HoldKind.FROZEN: "frozen, so never touched",
@@ -356,13 +353,9 @@ def _check_charging(case: _Case) -> Iterator[Finding]:
     prepaid = [_server_name(server) for server in stopped if server.charging_mode == "1"]
     if prepaid:
         yield _warning("charging", f"{_servers(prepaid)} yearly/monthly: stopping saves nothing: {_join(prepaid)}")
-    local = [_server_name(s) for s in stopped if _SAVES_NOTHING.fullmatch((s.flavor or "").partition(".")[0])]
-    if local:
-        yield _warning(
-            "charging",
-            f"{_servers(local)} of a flavor with local disks, FPGAs or bare metal, billed while off: {_join(local)}: "
-            "exclude them, unless they are off for another reason",
-        )
+    charged = [f"{_server_name(s)} ({why})" for s, why in ((s, billed_when_stopped(s)) for s in stopped) if why]
+    if charged:
+        yield _warning("charging", f"{_servers(charged)} stopped for nothing: {_join(charged)}: exclude them")
 
 
 def _check_servers(case: _Case) -> Iterator[Finding]:

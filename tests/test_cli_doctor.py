@@ -213,7 +213,12 @@ TAIL = "function:\n  every: 15m\n"
         pytest.param(
             charge, ("    stop_prepaid: true\n", ""), ("warning", "charging", "1 server yearly/monthly"), id="stopped"
         ),
-        pytest.param(local_disks, ("", ""), ("warning", "charging", "1 server of a flavor with local"), id="disks"),
+        pytest.param(
+            local_disks,
+            ("", ""),
+            ("warning", "charging", "1 server stopped for nothing: dev-1 (billed when stopped: ultra-h"),
+            id="disks",
+        ),
         pytest.param(lock, ("", ""), ("warning", "servers", "1 server locked, so never touched: dev-1"), id="locked"),
         pytest.param(fail, ("", ""), ("warning", "servers", "needs a person: dev-1 (ERROR)"), id="error"),
         pytest.param(

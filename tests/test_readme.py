@@ -1,4 +1,7 @@
-"""The commands in README and docs are run, and what they print is what stands there. UPDATE_GOLDEN=1 rewrites it."""
+"""The commands in README and docs are run, and what they print is what stands there. UPDATE_GOLDEN=1 rewrites it.
+
+What needs an account is run by other tests, and a page shows their golden file: its name stands behind ``text``.
+"""
 
 import os
 import re
@@ -7,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_runner import run
+from tests.cli_runner import GOLDEN, run
 
 _ROOT = Path(__file__).parent.parent
 _CONSOLE = re.compile(r"^```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)^```", re.MULTILINE | re.DOTALL)
+_GOLDEN = re.compile(r"^```text (?P<name>[a-z-]+)\n.*?^```", re.MULTILINE | re.DOTALL)
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 
 
@@ -25,7 +29,11 @@ def test_the_commands_on_a_page_print_what_stands_there(page: Path, monkeypatch:
         assert program == "cce-scheduler"
         return f"```console\n$ {found['command']}\n{run(*arguments).stdout}```"
 
-    fresh = _CONSOLE.sub(rerun, text)
+    def reread(found: "re.Match[str]") -> str:
+        golden = (GOLDEN / f"{found['name']}.txt").read_text(encoding="utf-8")
+        return f"```text {found['name']}\n{golden}```"
+
+    fresh = _GOLDEN.sub(reread, _CONSOLE.sub(rerun, text))
     if os.environ.get("UPDATE_GOLDEN"):
         page.write_text(fresh, encoding="utf-8")
     assert fresh == text
