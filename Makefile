@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: simulate test oracle chaos mutants breaks fuzz audit bench lint format locks clean
+.PHONY: simulate test docs oracle chaos mutants breaks fuzz audit bench lint format locks clean
 
 simulate: $(VENV)/.installed
 	$(BIN)/cce-scheduler simulate
@@ -17,6 +17,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Builds the documentation as a site, into build/site; it takes no network. The variable hushes an advertisement.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 # Holds the evaluator against the oracle for a long while, on all cores.
 oracle: $(VENV)/.installed

@@ -1,49 +1,60 @@
-"""The commands in README and docs are run, and what they print is what stands there. UPDATE_GOLDEN=1 rewrites it.
+"""README is short, and its figures are those that were measured. What else it shows is held by ``test_docs.py``.
 
-What needs an account is run by other tests, and a page shows their golden file: its name stands behind ``text``.
+UPDATE_GOLDEN=1 rewrites the figures.
 """
 
 import os
 import re
-import shlex
 from pathlib import Path
+from typing import Dict
 
-import pytest
+from tests.test_cli import COMMANDS
 
-from tests.cli_runner import GOLDEN, run
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+FIGURES = re.compile(r"(<!-- begin of the figures -->\n).*?(<!-- end of the figures -->)", re.DOTALL)
+QUOTED = {
+    "10 servers in 10 clusters, to the floor": "a run that stops 10 servers in 10 clusters, to the floor",
+    "10 servers in 10 clusters, to the earlier function": "the same, to the earlier function",
+    "1,000 servers in 100 clusters, to the floor": "1,000 servers in 100 clusters, to the floor",
+    "100 clusters, none enabled, to the floor": "100 clusters of which none is managed, to the floor",
+    "calls, 1,000 servers in 100 clusters": "API calls for 1,000 servers in 100 clusters",
+    "peak memory, 10 servers in 10 clusters": "peak memory, 10 servers",
+    "the zip": "the zip",
+}
+"""Rows of the results that README quotes, and how it calls them."""
 
-_ROOT = Path(__file__).parent.parent
-_CONSOLE = re.compile(r"^```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)^```", re.MULTILINE | re.DOTALL)
-_GOLDEN = re.compile(r"^```text (?P<name>[a-z-]+)\n.*?^```", re.MULTILINE | re.DOTALL)
-_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+
+def measured() -> Dict[str, str]:
+    """Return the figures of the last measurement by what they are of; none where nobody has measured."""
+    if not RESULTS.exists():
+        return {}
+    rows = [line.split("|") for line in RESULTS.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return {row[2].strip(): row[3].strip() for row in rows}
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in _PAGES])
-def test_the_commands_on_a_page_print_what_stands_there(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(_ROOT)
-    monkeypatch.setenv("COLUMNS", "100")
-    text = page.read_text(encoding="utf-8")
-
-    def rerun(found: "re.Match[str]") -> str:
-        program, *arguments = shlex.split(found["command"])
-        assert program == "cce-scheduler"
-        return f"```console\n$ {found['command']}\n{run(*arguments).stdout}```"
-
-    def reread(found: "re.Match[str]") -> str:
-        golden = (GOLDEN / f"{found['name']}.txt").read_text(encoding="utf-8")
-        return f"```text {found['name']}\n{golden}```"
-
-    fresh = _GOLDEN.sub(reread, _CONSOLE.sub(rerun, text))
+def test_the_figures_are_those_that_were_measured() -> None:
+    text = README.read_text(encoding="utf-8")
+    figures = measured()
+    body = "".join(f"| {words} | {figures[what]} |\n" for what, words in QUOTED.items() if what in figures)
+    body = f"\n| figure | measured |\n|---|---|\n{body}\n" if body else ""
+    assert len(FIGURES.findall(text)) == 1
+    fresh = FIGURES.sub(lambda found: f"{found[1]}{body}{found[2]}", text)
     if os.environ.get("UPDATE_GOLDEN"):
-        page.write_text(fresh, encoding="utf-8")
+        README.write_text(fresh, encoding="utf-8")
+        text = fresh
     assert fresh == text
 
 
-def test_readme_shows_commands_at_all() -> None:
-    assert len(_CONSOLE.findall(_PAGES[0].read_text(encoding="utf-8"))) > 1
+def test_what_is_quoted_is_measured() -> None:
+    assert not RESULTS.exists() or set(QUOTED) <= set(measured())
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in _PAGES])
-def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists()
+def test_it_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 170
+
+
+def test_it_names_every_command() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"`{name}`" not in text] == []

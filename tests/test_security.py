@@ -21,7 +21,7 @@ LOOKED_AT = {"ecs:cloudServers:list", "cce:cluster:list", "cce:node:list", "cce:
 
 def policies() -> Dict[str, List[str]]:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    found = re.findall(r"```json (\w+)\n(.*?)```", text, re.DOTALL)
+    found = re.findall(r'```json title="(\w+)"\n(.*?)```', text, re.DOTALL)
     read = {name: json.loads(body) for name, body in found}
     assert all(policy["Version"] == "1.1" for policy in read.values())
     return {name: [a for s in policy["Statement"] for a in s["Action"]] for name, policy in read.items()}
