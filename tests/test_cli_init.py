@@ -15,6 +15,7 @@ from scheduler.cli.starter import Discovered, choose_names, write_starter
 from scheduler.config import load_config, parse_config
 from scheduler.model import CceCluster, ClusterId
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
+from scheduler.simulated.calls import Call
 from tests.cli_runner import Ended, check_golden, isolate, run
 
 NOW = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
@@ -149,6 +150,16 @@ class TestExistingFile:
         Path("schedules.yaml").symlink_to("nowhere")
         assert init(endpoint).code == 1
         assert not Path("nowhere").exists()
+
+    def test_is_kept_if_it_came_meanwhile(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        cloud.clusters.add("dev", project_id=PROJECT)
+
+        def write(_: Call) -> None:
+            Path("schedules.yaml").write_text("mine", encoding="utf-8")
+
+        cloud.faults = write
+        assert init(endpoint) == (1, "", "error: schedules.yaml cannot be written (File exists)\n")
+        assert Path("schedules.yaml").read_text(encoding="utf-8") == "mine"
 
     def test_is_overwritten_if_asked(self, cloud: SimulatedCloud, endpoint: str) -> None:
         cloud.clusters.add("dev", project_id=PROJECT)
