@@ -4,6 +4,7 @@ UPDATE_GOLDEN=1 rewrites what commands print. A page of docs is a folder of its 
 file of that name in it, beside the schedules file of this repository.
 """
 
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from datetime import date, datetime, timezone
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 import pytest
 
@@ -44,6 +45,8 @@ LOCK = write_lock(
 REFUSED = "mistake"
 """How the name of a file begins that a page shows as one that is refused."""
 A_CLUSTER = "clusters: [{name: dev, cluster_id: 3f1c9d2e-0a4b-11ef-9d2a-0255ac10023b, state: running}]\n"
+HELD = ("server_id", "server_name", "status", "reason")
+"""Fields of a hold, which the sample of a result leaves out."""
 SHELL_OPERATORS = {"|", ">", "&&", ";", "||"}
 
 each_page = pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
@@ -187,23 +190,35 @@ def test_every_kind_of_hold_is_explained() -> None:
     assert cells == [f"`{kind.value}`" for kind in HoldKind]
 
 
-def test_the_log_shown_is_one_and_every_field_of_it_is_explained(tmp_path: Path) -> None:
-    page = DOCS / "operating.md"
-    text = page.read_text(encoding="utf-8")
+def run_by_night(folder: Path) -> Tuple[Dict[str, Any], Context]:
+    """Run the function with the file of the first page, on a node to stop and one to leave alone."""
     (file,) = (block.body for block in blocks(DOCS / "getting-started.md") if block.title == "first.yaml")
     file = file.replace("0123456789abcdef0123456789abcdef", SIMULATED_PROJECT)
-    (tmp_path / "schedules.yaml").write_text(file, encoding="utf-8")
+    (folder / "schedules.yaml").write_text(file, encoding="utf-8")
     cloud = SimulatedCloud(NIGHT)
     for name in ("dev-node-1", "bastion-1"):
         cloud.add_server(name, cluster_id=DEV)
     with serve(cloud) as endpoint:
         context = Context({"ak": SIMULATED_AK, "sk": SIMULATED_SK, "endpoint": endpoint})
-        environ = {"RUNTIME_CODE_ROOT": str(tmp_path)}
-        handle(dict(TIMER), context, now=NIGHT, environ=environ, monotonic=lambda: 0.0, sleep=lambda _: None)
-    shown = "".join(f"{line}\n" for line in context.texts[:1] + context.texts[-1:])
-    fresh = re.sub(
-        r"(^```json\n).*?(^```$)", lambda m: m[1] + shown + m[2], text, count=1, flags=re.MULTILINE | re.DOTALL
-    )
+        environ = {"RUNTIME_CODE_ROOT": str(folder)}
+        result = handle(TIMER, context, now=NIGHT, environ=environ, monotonic=lambda: 0.0, sleep=lambda _: None)
+    return result, context
+
+
+def fields(value: Any, path: str = "") -> Set[str]:
+    """Return the paths of every field in a value, those of the entries of lists together."""
+    if isinstance(value, dict):
+        inner = {f"{path}{name}": part for name, part in value.items()}
+        return set(inner).union(*(fields(part, f"{name}.") for name, part in inner.items()))
+    return set().union(*(fields(part, path) for part in value)) if isinstance(value, list) else set()
+
+
+def test_the_log_shown_is_one_and_every_field_of_it_is_explained(tmp_path: Path) -> None:
+    page = DOCS / "operating.md"
+    text = page.read_text(encoding="utf-8")
+    _, context = run_by_night(tmp_path)
+    shown = "".join(f"{line}\n" for line in context.texts)
+    fresh = LOG.sub(lambda found: found[1] + shown + found[2], text, count=1)
     if os.environ.get("UPDATE_GOLDEN"):
         page.write_text(fresh, encoding="utf-8")
         text = fresh
@@ -211,6 +226,22 @@ def test_the_log_shown_is_one_and_every_field_of_it_is_explained(tmp_path: Path)
     for line in context.lines:
         cells = first_cells(section(page, f"### `{line['event']}`"))
         assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(line) - {"event"}
+
+
+def test_the_result_shown_has_the_fields_of_one(tmp_path: Path) -> None:
+    body = re.search(r"```json\n(.*?)```", section(DOCS / "function.md", "## Result"), re.DOTALL)
+    result, _ = run_by_night(tmp_path)
+    assert body is not None
+    assert fields(json.loads(body[1])) == fields(result) - {f"data.clusters.held.{name}" for name in HELD}
+
+
+def test_every_setting_is_explained() -> None:
+    sources = "".join(
+        (ROOT / "scheduler" / f"{name}.py").read_text(encoding="utf-8") for name in ("settings", "handler")
+    )
+    asked = set(re.findall(r'(?:lookup\(|_one_of\(lookup, )"([a-z]\w+)"', sources))
+    cells = first_cells(section(DOCS / "function.md", "## Settings"))
+    assert asked == {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
 
 def test_every_message_that_is_explained_is_one_of_the_program() -> None:
