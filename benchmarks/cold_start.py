@@ -206,6 +206,8 @@ class Scene:
             if server.status != "ACTIVE" or server.task_state:
                 self.cloud.set_status(server, "ACTIVE")
                 server.history = server.history[-1:]
+        for server in self.cloud.servers:
+            server.text()  # kept until it changes: the cloud is to answer at once
         self.cloud.clear_ledger()
 
 
