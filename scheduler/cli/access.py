@@ -7,6 +7,7 @@ profile file. The SDK's further providers ask the network who this machine is; a
 import contextlib
 import random
 import time
+from contextvars import ContextVar
 from datetime import datetime, timedelta, timezone
 from typing import Iterator, Mapping, NamedTuple, Optional, Tuple
 
@@ -25,10 +26,16 @@ _NO_DEADLINE_S = 3600.0
 """A person waits as long as it takes; only each call has its limit."""
 
 
-REAL_CLOCK = Clock(
-    now=lambda: datetime.now(timezone.utc), remaining_s=lambda: _NO_DEADLINE_S, sleep=time.sleep, chance=random.random
+CLOCK: ContextVar[Clock] = ContextVar(
+    "CLOCK",
+    default=Clock(  # noqa: B039 - a tuple never changes
+        now=lambda: datetime.now(timezone.utc),
+        remaining_s=lambda: _NO_DEADLINE_S,
+        sleep=time.sleep,
+        chance=random.random,
+    ),
 )
-"""The time of a person's run."""
+"""The time of a person's run; whoever calls commands from a program may hand in another."""
 
 
 class NoCredentialsError(InputError):
@@ -63,7 +70,7 @@ class Account(NamedTuple):
 def open_account(environ: Mapping[str, str], cce_endpoint: Optional[str]) -> Account:
     """Return the way to the CCE of what a person's keys open. Raises `InputError` without credentials."""
     credentials, project_id = find_credentials(environ)
-    return Account(connector(credentials, cce_endpoint, cce_endpoint), REAL_CLOCK, project_id)
+    return Account(connector(credentials, cce_endpoint, cce_endpoint), CLOCK.get(), project_id)
 
 
 @contextlib.contextmanager
@@ -97,7 +104,7 @@ def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[
 def _real_access(schedules: Schedules, target: Target, environ: Mapping[str, str]) -> Access:
     credentials, project_id = find_credentials(environ)
     placed = place_clusters(schedules, target.region, project_id)
-    return Access(placed, connector(credentials, target.endpoint, target.cce_endpoint), REAL_CLOCK)
+    return Access(placed, connector(credentials, target.endpoint, target.cce_endpoint), CLOCK.get())
 
 
 @contextlib.contextmanager
@@ -117,7 +124,7 @@ def _simulated_access(schedules: Schedules, now: datetime) -> Iterator[Access]:
         yield Access(
             schedules=place_clusters(schedules, SIMULATED_REGION, SIMULATED_PROJECT),
             connect=connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint, endpoint),
-            clock=REAL_CLOCK._replace(now=lambda: cloud.now, sleep=sleep),
+            clock=CLOCK.get()._replace(now=lambda: cloud.now, sleep=sleep),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Dict, Iterator, List, NamedTuple, Optional, S
 import typer
 from rich.console import RenderableType
 
-from scheduler.cli.access import REAL_CLOCK, Account, open_account
+from scheduler.cli.access import CLOCK, Account, open_account
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import DEFAULT_FILE, AsJson, CceEndpoint, File
 from scheduler.cli.output import count, line, note, show, show_json, table
@@ -102,7 +102,7 @@ def _simulated_account() -> Iterator[Tuple[Account, Sequence[Tuple[str, str]]]]:
         cloud.clusters.add(name, project_id=SIMULATED_PROJECT)
     with serve(cloud) as endpoint:
         connect = connector(Credentials(SIMULATED_AK, SIMULATED_SK), endpoint, endpoint)
-        yield Account(connect, REAL_CLOCK, SIMULATED_PROJECT), [(SIMULATED_REGION, SIMULATED_PROJECT)]
+        yield Account(connect, CLOCK.get(), SIMULATED_PROJECT), [(SIMULATED_REGION, SIMULATED_PROJECT)]
 
 
 def _search(account: Account, places: Sequence[Tuple[str, str]]) -> _Search:
