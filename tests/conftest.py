@@ -6,24 +6,21 @@ from typing import Iterator, List
 import pytest
 
 try:
-    from scheduler.cli.access import CLOCK
+    from scheduler.cli import access
 except ModuleNotFoundError:  # the function's half of the suite also runs without the command line's libraries
-    CLOCK = None  # type: ignore[assignment]
+    access = None  # type: ignore[assignment]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=access is not None)
 def impatient_clock() -> Iterator[None]:
     """Let the time that a command waits pass at once."""
-    if CLOCK is None:
-        yield
-        return
     waited: List[float] = []
-    token = CLOCK.set(
-        CLOCK.get()._replace(
+    token = access.CLOCK.set(
+        access.CLOCK.get()._replace(
             now=lambda: datetime.now(timezone.utc) + timedelta(seconds=sum(waited)),
             sleep=waited.append,
             chance=lambda: 0.0,
         )
     )
     yield
-    CLOCK.reset(token)
+    access.CLOCK.reset(token)
