@@ -120,6 +120,7 @@ class World:
         self._write_file()
         self._run_calls = 0
         self._alone = True
+        self._began = self.now
         self._overrides_known = False
         self._listed: Set[str] = set()
         self._stops: Set[str] = set()
@@ -185,6 +186,9 @@ class World:
             self._cloud.clusters.set_phase(cce, HIBERNATION)
         for node in range(rng.randint(1, 6)):
             self._add_node(team, f"{name}-node-{node}")
+        if rng.random() < 0.3:  # a node without a tag: of a cluster that is found by tags it is no member
+            stray = self._cloud.clusters.add_node(cce, f"{name}-stray", is_tagged=False)
+            self._owners[stray.server_id or ""] = [] if team.is_tagged and not team.is_by_nodes else [team]
         return team
 
     def _add_node(self, team: Team, name: str) -> None:
@@ -325,6 +329,7 @@ class World:
         return code == -signal.SIGKILL
 
     def _begin(self, *, alone: bool = True) -> None:
+        self._began = self._cloud.now
         self._run_calls = 0
         self._alone = alone
         self._overrides_known = False
@@ -398,6 +403,9 @@ class World:
 
     def _judge(self, call: Call) -> None:
         at = call.at + timedelta(seconds=self._skew_s)
+        if not self._alone:  # the pause of one run moves the time of the other, also between its last look and its call
+            began = self._began + timedelta(seconds=self._skew_s)
+            at = began if any(self.desired(t, at) != self.desired(t, began) for t in self._teams) else at
         if call.path.endswith(("/hibernate", "/awake")):
             team = next(t for t in self._teams if t.cluster_id in call.path)
             self._judge_control_plane(team, call.path.rpartition("/")[2], at)
@@ -617,7 +625,7 @@ def storm(seed: int, steps: int) -> Tuple[Tally, List[str]]:
     return tally, world.broken
 
 
-def step(world: World, rng: Random) -> None:
+def step(world: World, rng: Random) -> None:  # noqa: C901 - one branch for each thing that happens
     """Do one thing to a world: most often pass some time and run."""
     chance = rng.random()
     number = rng.randrange(100)
@@ -626,8 +634,15 @@ def step(world: World, rng: Random) -> None:
             rng.choice((EVERY, EVERY, MINUTE, timedelta(minutes=23), timedelta(seconds=rng.randrange(300))))
         )
         world.run()
-    elif chance < 0.55:
+    elif chance < 0.50:
         world.approach(number, rng.choice((-1, 0, 1, 59, 200, 400)))
+        world.run()
+    elif chance < 0.55:  # much to do, and hardly any time for it
+        for more in range(6):
+            world.by_hand(number + more, rng.choice(POWERS))
+        world.pass_time(MINUTE)
+        world.approach(number, -3)
+        world.worsen(0.6)
         world.run()
     elif chance < 0.60:
         world.run()

@@ -128,6 +128,23 @@ def test_what_a_new_listing_explains_is_left_out_and_the_rest_sent_as_a_whole(
     }
 
 
+def test_what_is_refused_again_after_a_new_listing_is_sent_by_halves(cloud: SimulatedCloud, endpoint: str) -> None:
+    """One server has changed meanwhile, which the listing shows, and another is bad, which it does not."""
+    servers = add(cloud, 6)
+    servers[1].locked, servers[1].omit = True, frozenset({*BULKY, "locked", "metadata"})
+
+    def faults(call: Call) -> Optional[Fault]:
+        if call.method == "POST" and not posts(cloud):
+            cloud.stop_by_hand(servers[4])
+        return None
+
+    cloud.faults = faults
+    found = run(endpoint, make_cluster(stop_prepaid=True, stop_type=StopType.HARD))
+    assert {(o.server.name, o.power) for o in found.outcomes if o.error} == {(servers[1].name, Power.STOP_HARD)}
+    assert all(s.task_state == "powering-off" for s in servers if s is not servers[1])
+    assert {o.power for o in found.outcomes} == {Power.STOP_HARD}
+
+
 def test_a_server_that_vanishes_before_its_batch_is_left_out(cloud: SimulatedCloud, endpoint: str) -> None:
     servers = add(cloud, 4)
 
@@ -189,7 +206,7 @@ def test_where_the_new_listing_fails_too_the_refusal_is_told_and_nothing_is_sent
     refused = failing_at(failing(400, "Ecs.0611"), method="POST")
     cloud.faults = either(refused, failing_at(failing(403, "Ecs.0003"), 2))
     found = run(endpoint, make_cluster())
-    assert [type(o.error) for o in found.outcomes] == [RefusedError] * 8
+    assert [(type(o.error), o.power) for o in found.outcomes] == [(RefusedError, Power.STOP_SOFT)] * 8
     assert len(posts(cloud)) == 1
 
 
@@ -283,6 +300,16 @@ def test_a_limit_ends_the_actions_of_its_project_and_others_go_on(cloud: Simulat
     assert lefts(found) == {f"{i}@{PROJECT}": {"the platform's limit is reached"} for i in (DEV, TEST)}
     assert sum(o.is_accepted for o in found.outcomes) == 4
     assert 1 <= sum(PROJECT in r.path for r in cloud.ledger if r.method == "POST") <= 2  # those under way at once
+
+
+def test_an_action_that_meets_a_limit_is_not_tried_again_whatever_the_answer_says(
+    cloud: SimulatedCloud, endpoint: str
+) -> None:
+    add(cloud, 2)
+    cloud.faults = failing_at(failing(429, "APIGW.0308", headers={"Retry-After": "1"}), method="POST")
+    found = run(endpoint, make_cluster(), clock=Moving(cloud).clock())
+    assert lefts(found) == {"dev": {"the platform's limit is reached"}}
+    assert len(posts(cloud)) == 1
 
 
 def test_after_a_limit_no_control_plane_is_asked_either(cloud: SimulatedCloud, endpoint: str) -> None:
