@@ -1,14 +1,28 @@
-"""What every test is given: commands that wait for nobody."""
+"""What every test is given: commands that wait for nobody, and laws that are tried alike every time.
+
+What is tried at random, and for longer, is in `make oracle`, `make fuzz` and `make chaos`.
+"""
 
 from datetime import datetime, timedelta, timezone
 from typing import Iterator, List
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 try:
     from scheduler.cli import access
 except ModuleNotFoundError:  # the function's half of the suite also runs without the command line's libraries
     access = None  # type: ignore[assignment]
+
+settings.register_profile(
+    "alike",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    # A busy machine is slow; and `make mutants` runs the tests over and over in one process.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+settings.load_profile("alike")
 
 
 @pytest.fixture(autouse=access is not None)

@@ -653,7 +653,7 @@ _CRONS = st.tuples(
 class TestSpans:
     """Times of day and days, put together, against a walk from firing to firing."""
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         start=_CRONS,
         stop=_CRONS,

@@ -54,7 +54,7 @@ def _read_back(schedules: Schedules) -> Schedules:
     return read
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), st.booleans())
 def test_what_was_compiled_is_read_back_as_it_was(data: Dict[str, Any], has_holidays: bool) -> None:  # noqa: FBT001
     try:

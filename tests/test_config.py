@@ -674,7 +674,7 @@ def _data_of(file: Path) -> Any:
     return parse_document(file.read_bytes(), load_schema()).data
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**9))
 def test_the_order_of_keys_does_not_matter(seed: int) -> None:
     data = _data_of(EXAMPLES / "valid" / "every-key.yaml")
@@ -689,7 +689,7 @@ def test_the_order_of_keys_hides_no_problem(name: str) -> None:
         assert sorted(messages_of(_shuffle(data, Random(seed)))) == sorted(messages_of(data))  # noqa: S311
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_comments_and_blank_lines_change_nothing(data: st.DataObject) -> None:
     content = (EXAMPLES / "valid" / "every-key.yaml").read_bytes()
@@ -698,7 +698,7 @@ def test_comments_and_blank_lines_change_nothing(data: st.DataObject) -> None:
     assert parse_config(spread.encode(), "f.yaml") == parse_config(content, "f.yaml")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_comments_and_blank_lines_move_only_lines(data: st.DataObject) -> None:
     names = [

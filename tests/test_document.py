@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.config import parse_config
@@ -357,7 +357,7 @@ PIECES = [
     *("  ", "- ", "[", "]", "{", "}", ",", ": ", "? ", "&a ", "*a ", "!!str ", "!x ", "<<: ", "\n---", "\n...", "#"),
     *("'", '"', "\\", "@", "%", "`", ">", "|", "\t", "\0", "\r", "\x85", "\u2028", "\ufeff"),
 ]
-several = settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
+several = settings(max_examples=150)
 
 
 def _check(content: bytes) -> None:

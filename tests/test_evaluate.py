@@ -7,7 +7,7 @@ from typing import Iterator, List, Optional, Tuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler import evaluate
@@ -490,7 +490,7 @@ def test_agrees_with_the_oracle_on_schedules_that_seldom_change() -> None:
     assert not list(search_far(seed=3, cases=ORACLE_CASES // 300))
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 @given(questions())
 def test_agrees_with_the_oracle_on_schedules_that_shrink(asked: Tuple[Spec, List[datetime]]) -> None:
     spec, instants = asked
@@ -601,7 +601,7 @@ def forget_everything() -> None:
             value.cache_clear()
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 @given(specs(), st.integers(2010, 2031))
 def test_the_state_does_not_depend_on_what_was_asked_before(spec: Spec, year: int) -> None:
     asked, at = to_cluster(spec), datetime(year, 6, 1, tzinfo=timezone.utc)

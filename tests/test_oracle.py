@@ -7,7 +7,7 @@ from random import Random
 from typing import Optional
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.oracle import (
     DAY,
@@ -739,7 +739,7 @@ def test_both_walks_agree_on_a_change_of_the_clock(zone: str) -> None:
     assert walk_events(asked, middle - DAY, middle + DAY) == walk_minutes(asked, middle - DAY, middle + DAY)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(questions(count=4))
 def test_a_longer_warm_up_changes_nothing(question: tuple[Spec, list[datetime]]) -> None:
     asked, when = question
@@ -748,7 +748,7 @@ def test_a_longer_warm_up_changes_nothing(question: tuple[Spec, list[datetime]])
         assert states_at(asked, [instant]) == [line.state_at(instant)]
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10)
 @given(specs(), instants("Africa/Casablanca"))
 def test_is_unmanaged_sooner_or_not_at_all_with_enforce(asked: Spec, instant: datetime) -> None:
     if asked.one_sided or asked.enforce_s is None:

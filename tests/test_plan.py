@@ -355,7 +355,7 @@ def named_by(server: Server) -> Set[str]:
     return {pair[1].lower() for pair in pairs if pair[0] == "CCE-Cluster-ID" and pair[1]}
 
 
-_laws = settings(max_examples=50, deadline=None, derandomize=True, database=None)
+_laws = settings(max_examples=50)
 
 
 @_laws

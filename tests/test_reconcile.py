@@ -353,7 +353,7 @@ _servers = st.lists(
 _states = st.lists(st.sampled_from(State), min_size=3, max_size=3)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 @given(servers=_servers, states=_states, stop_type=st.sampled_from(StopType), strict=st.booleans())
 def test_after_a_run_has_been_obeyed_the_next_does_nothing(
     servers: Sequence[Dict[str, Any]],
