@@ -202,6 +202,19 @@ def test_is_overdue_half_an_hour_after_the_transition(scene: Dict[str, Any], is_
     assert overdue(make_cluster(), server, None, **asked) is None
 
 
+def test_one_that_has_its_reason_hides_no_late_one() -> None:
+    desired = Desired(STOPPED, "", Rule("window"), EVENING, None)
+    late = make_server(1, **HANGING)
+    others = [
+        make_server(2, status="ERROR", charging_mode="1"),
+        make_server(3, locked=True),
+        make_server(4, created=written(clock(22, 59)), **HANGING),
+    ]
+    found: List[Any] = [decided(make_cluster(), server, clock(23)) for server in (*others, late)]
+    overdue = find_overdue(make_cluster(), desired, found, Moment(clock(23), 300))
+    assert [o.server for o in overdue] == [late]
+
+
 @pytest.mark.parametrize(
     ("created", "now", "for_s"),
     [
