@@ -1,6 +1,7 @@
 """Answers of the cloud's APIs, spoiled in their body, status or headers; and what of a listing may be believed."""
 
 import json
+from http import HTTPStatus
 from random import Random
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -165,7 +166,7 @@ def stoppable(served: Served) -> Optional[List[str]]:
     except (ValueError, RecursionError):
         return None
     servers = data.get("servers") if isinstance(data, dict) else None
-    if served.status != 200 or not isinstance(servers, list):
+    if served.status != HTTPStatus.OK or not isinstance(servers, list):
         return None
     if not all(isinstance(entry, dict) and entry.get("id") for entry in servers):
         return None
@@ -173,12 +174,60 @@ def stoppable(served: Served) -> Optional[List[str]]:
 
 
 def _may_stop(entry: Mapping[str, Any]) -> bool:
-    tags, metadata = entry.get("tags"), entry.get("metadata")
-    is_member = isinstance(tags, list) and f"{CLUSTER_TAG}={CLUSTER}" in tags
-    is_free = (
-        not entry.get("locked") and isinstance(metadata, dict) and str(metadata.get("charging_mode")) in ("0", "2")
-    )
-    return is_member and is_free and entry.get("status") == "ACTIVE"
+    tags = entry.get("tags")
+    return isinstance(tags, list) and f"{CLUSTER_TAG}={CLUSTER}" in tags and is_free(entry)
+
+
+def is_free(entry: Mapping[str, Any]) -> bool:
+    """Whether nothing but its membership keeps a server from a stop."""
+    metadata = entry.get("metadata")
+    saves = isinstance(metadata, dict) and str(metadata.get("charging_mode")) in ("0", "2")
+    return not entry.get("locked") and saves and entry.get("status") == "ACTIVE"
+
+
+def entries(served: Optional[Served], key: str) -> List[Any]:
+    """Return the entries under a key of a good answer, none of one that a client may not believe."""
+    try:
+        data = json.loads(served.body.decode(errors="replace")) if served and served.status == HTTPStatus.OK else None
+    except (ValueError, RecursionError):
+        return []
+    found = data.get(key) if isinstance(data, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _cce_clusters(rng: Random) -> Dict[str, Any]:
+    phase = rng.choice(("Available", "Available", "Available", "Hibernation", "Awaking", "Surprise"))
+    spec: Dict[str, Any] = {"billingMode": rng.choice((0, 0, 0, 1))}
+    override = rng.choice((None, None, "stopped@2026-11-24T15:00:00Z", "running@2026-11-24T15:00:00Z", "running"))
+    if override:
+        spec["clusterTags"] = [{"key": "cce-scheduler-override", "value": override}]
+    item = {"kind": "Cluster", "metadata": {"uid": CLUSTER, "name": "dev"}, "spec": spec, "status": {"phase": phase}}
+    return {"kind": "Cluster", "apiVersion": "v3", "items": [item]}
+
+
+def _cce_nodes(rng: Random) -> Dict[str, Any]:
+    items = [
+        {
+            "kind": "Node",
+            "metadata": {"uid": f"node-{n}", "name": f"node-{n}", "annotations": {"kubernetes.io/node-pool.id": "p"}},
+            "status": {"phase": "Active", "serverId": make_server(n)["id"]},
+        }
+        for n in range(rng.randrange(4))
+    ]
+    return {"kind": "List", "apiVersion": "v3", "items": items}
+
+
+def cluster_answer(rng: Random, request: Request) -> Served:
+    """Return an answer to a call of a run that also reads and moves the control plane."""
+    if request.path.split("?")[0].endswith("/clusters"):
+        return answer(rng, _cce_clusters(rng), spoil_share=0.4)
+    if "/nodes" in request.path:
+        return answer(rng, _cce_nodes(rng), spoil_share=0.4)
+    if request.method == "POST":
+        return action(rng)
+    chosen: Dict[str, Any] = rng.choice(({}, {"status": "SHUTOFF"}, {"status": "SHUTOFF"}, {"tags": []}))
+    servers = [make_server(number, **(chosen if rng.random() < 0.8 else {})) for number in range(rng.randrange(4))]
+    return answer(rng, {"count": len(servers), "servers": servers}, spoil_share=0.3)
 
 
 _URN = "urn:fss:ap-southeast-2:0123456789abcdef0123456789abcdef:function:default:cce-scheduler:latest"

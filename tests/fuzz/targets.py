@@ -23,11 +23,24 @@ from scheduler.deploy.package import write_zip
 from scheduler.errors import CloudError, ConfigError, InputError, Problem, UntrustedAnswerError
 from scheduler.evaluate import desired_state
 from scheduler.handler import RunFailedError, handle
-from scheduler.model import Function, Schedules, State
+from scheduler.model import CLUSTER_TAG, ControlPlane, Function, Membership, Schedules, State
 from scheduler.public_holidays import parse_lock
 from scheduler.reconcile import run_once
+from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, write_override
 from scheduler.report import run_json
-from tests.fuzz.answers import CLUSTER, Answers, Served, action, answers, function_answer, listing, stoppable
+from tests.fuzz.answers import (
+    CLUSTER,
+    Answers,
+    Served,
+    action,
+    answers,
+    cluster_answer,
+    entries,
+    function_answer,
+    is_free,
+    listing,
+    stoppable,
+)
 from tests.fuzz.hunt import Check, Target
 from tests.fuzz.inputs import (
     EXAMPLES,
@@ -281,6 +294,106 @@ def check_action(request: Request, listed: List[Served]) -> None:
 
 
 @contextlib.contextmanager
+def open_clusters() -> Iterator[Check]:
+    """A run that reads CCE fails by what is foreseen only, and stops or hibernates nothing that it may not believe."""
+    with serve_bytes() as loopback:
+        connect = connector(loopback.endpoint)
+
+        def check(found: Answers) -> None:
+            membership = Membership.NODES if found.number % 2 else Membership.TAGS
+            cluster = make_cluster(cluster_id=CLUSTER, control_plane=ControlPlane.HIBERNATE, membership=membership)
+            schedules = make_schedules(cluster)._replace(remote_overrides=True)
+            last: Dict[str, Served] = {}
+            wrong: List[str] = []
+
+            def respond(request: Request) -> bytes:
+                served = cluster_answer(found.of(len(loopback.requests)), request)
+                if request.method == "POST":
+                    wrong.extend(find_wrongs(request, last))
+                else:
+                    last[request.path.split("?")[0].rpartition("/")[2]] = served
+                return served.raw
+
+            loopback.answer_by(respond)
+            run = run_once(schedules, AT, connect, CLOCK._replace(now=lambda: AT))
+            json.dumps(run_json(run, "converge"))
+            assert not wrong, wrong
+
+        yield check
+
+
+def find_wrongs(request: Request, last: Dict[str, Served]) -> Iterator[str]:
+    """Yield why an action has no right to have been sent, by the last answer to each kind of reading before it."""
+    servers = {s["id"]: s for s in entries(last.get("detail"), "servers") if isinstance(s, dict) and s.get("id")}
+    nodes = [_at(item, "status", "serverId") for item in entries(last.get("nodes"), "items")]
+    found = [c for c in entries(last.get("clusters"), "items") if _at(c, "metadata", "uid") == CLUSTER]
+    tags = _at(found[-1], "spec", "clusterTags") if found else None
+    is_up = any(_at(tag, "value") in ("running", "running@2026-11-24T15:00:00Z") for tag in tags or ())
+    if request.path.endswith("/action"):
+        body = json.loads(request.body)
+        if "os-stop" not in body:
+            return
+        for server_id in (entry["id"] for entry in body["os-stop"]["servers"]):
+            is_member = f"{CLUSTER_TAG}={CLUSTER}" in (servers.get(server_id, {}).get("tags") or ())
+            if server_id not in servers or not is_free(servers[server_id]) or not (is_member or server_id in nodes):
+                yield f"a stop of {server_id}"
+    elif not request.path.endswith("/hibernate"):
+        return
+    elif not nodes or any(_at(servers.get(str(n), {}), "status") != "SHUTOFF" for n in nodes):
+        yield "a hibernation with a server that is not known to be off"
+    elif _at(found[-1], "status", "phase") != "Available" or _at(found[-1], "spec", "billingMode") in (None, 1):
+        yield "a hibernation of a cluster that cannot hibernate"
+    if not found or is_up:
+        yield f"{request.path} although the overrides ask to keep it up, or are not known"
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+@contextlib.contextmanager
+def open_override() -> Iterator[Check]:
+    """The text of an override tag is a state and an instant within a week, or refused by `InputError`."""
+
+    def check(text: str) -> None:
+        with contextlib.suppress(InputError):
+            override = read_override({OVERRIDE_TAG: text}, AT)
+            assert override is not None
+            assert override.end - AT <= LONGEST
+            assert read_override({OVERRIDE_TAG: write_override(override.state, override.end)}, AT) is not None
+
+    yield check
+
+
+_overrides = st.one_of(
+    any_text,
+    st.builds(
+        "".join,
+        st.lists(
+            st.sampled_from(
+                [
+                    "running",
+                    "STOPPED",
+                    "unmanaged",
+                    "@",
+                    " ",
+                    "2026-11-24",
+                    "T",
+                    "15:00:00",
+                    "Z",
+                    "+07:00",
+                    "9999-12-31",
+                ]
+            ),
+            max_size=7,
+        ),
+    ),
+)
+
+
+@contextlib.contextmanager
 def open_functiongraph() -> Iterator[Check]:
     """Whatever FunctionGraph answers, what ``deploy`` and ``status`` make of it fails by `CloudError` only."""
     wanted = make_wanted(Function(region="simulated", project_id="p", agency="agency"), "ab" * 64)
@@ -379,6 +492,8 @@ TARGETS: Tuple[Target, ...] = (
     Target("compiled", spoiled(_compiled), open_compiled, 15),
     Target("handler", st.builds(Invocation, _EVENTS, _USER_DATA, st.booleans()), open_handler, 25),
     Target("api", answers, open_api, 25),
+    Target("clusters", answers, open_clusters, 25),
+    Target("override", _overrides, open_override, 5),
     Target("functiongraph", answers, open_functiongraph, 5),
     Target("archive", spoiled(_archive), open_archive, 10),
     Target("endpoint", _endpoints, open_endpoint, 10),
