@@ -1,10 +1,11 @@
 """``simulate`` and the rehearsal behind it: the real function over HTTP at accelerated time."""
 
+import json
 import re
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List, Tuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -125,7 +126,8 @@ class TestRehearsal:
         seen: List[Progress] = []
         script = Script(MONDAY, MONDAY + timedelta(hours=2), timedelta(hours=1), nodes=1)
         rehearse(schedules, Path("schedules.yaml"), script, seen.append)
-        assert seen == [Progress(1, MONDAY), Progress(2, MONDAY + timedelta(hours=1))]
+        assert [(p.done, p.at) for p in seen] == [(1, MONDAY), (2, MONDAY + timedelta(hours=1))]
+        assert all(json.loads(p.log[-1])["event"] == "run" for p in seen)
 
     def test_a_run_that_fails_is_counted_and_the_next_ones_go_on(self, schedules: Schedules, tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
@@ -253,6 +255,29 @@ class TestCommand:
         assert [round(hour["awake"]) for hour in hours["batch"]] == [1, *[0] * 21, 1, 1]
         assert run(*arguments, "--json").json["api_calls"]["control_plane"] == 2
 
+    def test_the_log_tells_each_step_of_two_projects_in_its_order(self, tmp_path: Path) -> None:
+        log = tmp_path / "run.log"
+        begin = ("--from", "2026-11-23T12:00", "--days", "1", "--log", str(log))
+        ended = run("simulate", "--file", "two-projects.yaml", *begin)
+        assert ended.code == 0
+        check_golden("simulate-two-projects", ended.stdout)
+        assert ended.stderr == f"{log} written\n"
+        steps: Dict[str, List[Tuple[str, str]]] = {"dev": [], "test": []}
+        for text in log.read_text(encoding="utf-8").splitlines():
+            at, _, rest = text.partition(" ")
+            told = json.loads(rest)
+            if told["event"] == "cluster":
+                steps[told["name"]].append((f"{datetime.fromisoformat(at):%H:%M}", _step(told)))
+        assert steps == {
+            "dev": [
+                ("13:00", "stopped 3"),
+                ("13:05", "hibernate"),
+                ("01:00", "awake, 3 waiting for the control plane"),
+                ("01:05", "started 3"),
+            ],
+            "test": [("13:00", "stopped 3"), ("01:00", "started 3")],
+        }
+
     def test_a_run_that_failed_is_1(self, tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
         file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
@@ -260,3 +285,11 @@ class TestCommand:
         assert ended.code == 1
         assert "! failed 1 times: started 0, stopped 0" in ended.stdout
         assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
+
+
+def _step(told: Dict[str, Any]) -> str:
+    """Return what a line of the log says that was done, in a word or two."""
+    did = [f"{what} {len(told[what])}" for what in ("stopped", "started") if told[what]]
+    control_plane = (told["control_plane"] or {}).get("action")
+    held = [f"{number} {kind}" for kind, number in told["held"].items() if kind not in ("already", "members")]
+    return ", ".join([*did, *([control_plane] if control_plane else []), *held])

@@ -1,13 +1,16 @@
 """``simulate``: some days of the real function on a simulated cloud, and what they would save."""
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Annotated, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
 
+from scheduler.cli.calendar import write_beside
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
@@ -25,7 +28,7 @@ from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
 from scheduler.report import write_instant
-from scheduler.simulated.rehearsal import SLOT, ClusterResult, Result, Script, rehearse
+from scheduler.simulated.rehearsal import SLOT, ClusterResult, Progress, Result, Script, rehearse
 
 _MOST_NODES = 1000
 _MOST_MESSAGES = 5
@@ -45,6 +48,11 @@ Faults = Annotated[
     float, typer.Option("--faults", metavar="P", min=0, max=1, help="The share of API calls that go wrong, 0 to 1.")
 ]
 
+Log = Annotated[
+    Optional[Path],
+    typer.Option("--log", metavar="FILE", help="Write what the function logs, each line behind its time."),
+]
+
 
 def simulate(  # noqa: PLR0913 - one for each option
     *,
@@ -56,6 +64,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     nodes: Nodes = 3,
     seed: Seed = "simulated",
     faults: Faults = 0.0,
+    log: Log = None,
     as_json: AsJson = False,
 ) -> int:
     """Run the real function on a simulated cloud for some days.
@@ -67,15 +76,23 @@ def simulate(  # noqa: PLR0913 - one for each option
     selected = load_selected(file, cluster)
     span = read_span(begin, days, selected, datetime.now(timezone.utc))
     script = Script(span.start, span.end, period, nodes, seed, faults)
-    with _progress() as progress:
-        task = progress.add_task("simulating", total=script.runs)
+    logged: List[str] = []
+    with _bar() as bar:
+        task = bar.add_task("simulating", total=script.runs)
+
+        def tell(run: Progress) -> None:
+            bar.update(task, completed=run.done)
+            logged.extend(f"{run.at.isoformat()} {text}\n" for text in run.log)
+
         result = rehearse(
             load_config(file),
             file,
             script,
-            lambda p: progress.update(task, completed=p.done),
+            tell,
             only={c.name for c in selected.clusters},
         )
+    if log is not None:
+        write_beside(file, log, "".join(logged).encode(), "--log")
     if as_json:
         show_json(_result_json(result))
     else:
@@ -94,11 +111,11 @@ def _read_period(text: str) -> timedelta:
     return period
 
 
-def _progress() -> Progress:
+def _bar() -> Bar:
     """Return a progress bar that is seen on a terminal only, and leaves nothing behind."""
     console = diagnostics()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"))
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
 def _picture(result: Result, span: Span) -> Iterator[RenderableType]:

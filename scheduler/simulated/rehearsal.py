@@ -60,10 +60,11 @@ class Scene(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a rehearsal has come: after ``done`` runs it is ``at``."""
+    """How far a rehearsal has come: after ``done`` runs it is ``at``. ``log`` are the lines of the last of them."""
 
     done: int
     at: datetime
+    log: Tuple[str, ...]
 
 
 class ClusterResult(NamedTuple):
@@ -173,7 +174,7 @@ def rehearse(
             holds.update(_held(result, {c.name for c in counted}))
             if result["status"] == "error":
                 failures[result["message"]] += 1
-            on_progress(Progress(done, at))
+            on_progress(Progress(done, at, context.take_log()))
         cloud.faults = None
         cloud.advance_to(max(script.end, cloud.now))
     ledger = cloud.ledger
@@ -197,14 +198,32 @@ class _Context:
 
     def __init__(self, user_data: Mapping[str, str]) -> None:
         self._user_data = user_data
+        self._lines: List[str] = []
         self._logger = logging.Logger("rehearsal")  # not in logging's tree: nothing is written anywhere
-        self._logger.addHandler(logging.NullHandler())
+        self._logger.addHandler(_Collector(self._lines))
+
+    def take_log(self) -> Tuple[str, ...]:
+        """Return what was logged since the last time."""
+        taken = tuple(self._lines)
+        self._lines.clear()
+        return taken
 
     def getUserData(self, key: str) -> Optional[str]:  # noqa: N802 - the platform's name
         return self._user_data.get(key)
 
     def getLogger(self) -> logging.Logger:  # noqa: N802 - the platform's name
         return self._logger
+
+
+class _Collector(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, lines: List[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
 
 
 def _instants(script: Script) -> Iterator[datetime]:
