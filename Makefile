@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 
 .PHONY: simulate test coverage docs oracle chaos mutants breaks fuzz audit bench lint format locks clean
 
-simulate: $(VENV)/.installed
+simulate: $(VENV)/.runs
 	$(BIN)/cce-scheduler simulate
 
 test: lint
@@ -58,8 +58,13 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(VENV)/.installed: pyproject.toml
+# What the program needs; then what its development needs besides.
+$(VENV)/.runs: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.runs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
