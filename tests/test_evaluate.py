@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from scheduler import evaluate
 from scheduler.cron import repeats_after
-from scheduler.evaluate import cron_problem, desired_state, know_firings, list_firings, state_at, transitions
+from scheduler.evaluate import (
+    cron_problem,
+    desired_state,
+    fires_alike,
+    know_firings,
+    list_firings,
+    state_at,
+    transitions,
+)
 from scheduler.model import Cluster, ClusterId, Desired, OnExcludedDates, Override, Rule, State, Timing, Window
 from scheduler.spans import TEN_YEARS
 from tests.oracle import Spec
@@ -682,6 +690,27 @@ def test_what_repeats_by_the_day_or_week_fires_as_croniter_says() -> None:
 def test_lists_the_firings_of_a_week_where_they_repeat_and_are_few() -> None:
     asked = ["0 8 * * *", "30 0 * * mon,sun", "0 8 1 * *", "0 8 * * fri#1", "* * * * mon-fri", "0 8 * * *"]
     assert list_firings(asked) == {"0 8 * * *": [480], "30 0 * * mon,sun": [30, 8670]}
+
+
+def test_lists_a_firing_at_the_edge_of_the_week_once_and_in_whole_minutes() -> None:
+    assert repr(list_firings(["0 0 * * mon", "0 0 * * *"])) == "{'0 0 * * *': [0], '0 0 * * mon': [0]}"
+
+
+@pytest.mark.parametrize(("expression", "is_listed"), [("0-49 1-4 * * *", True), ("0-49 1-4,6 * * *", False)])
+def test_lists_up_to_200_firings(expression: str, is_listed: bool) -> None:  # noqa: FBT001
+    assert (expression in list_firings([expression])) is is_listed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_alike"),
+    [
+        pytest.param("0 8 * * 1-5", "0 8 * * mon-fri", True, id="days by number and by name"),
+        pytest.param("*/30 8 * * *", "0,30 8 * * *", True, id="a step and a list"),
+        pytest.param("0 8 * * *", "0 9 * * *", False, id="another hour"),
+    ],
+)
+def test_expressions_that_fire_alike(one: str, other: str, are_alike: bool) -> None:  # noqa: FBT001
+    assert fires_alike(one, other) is are_alike
 
 
 def test_knowing_firings_changes_no_answer() -> None:
