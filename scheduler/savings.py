@@ -31,6 +31,7 @@ _BILLED_WHEN_STOPPED = (
 )
 """Families of flavors that are billed in full while stopped (price-ecs, ecs_billing_11106), by what they are."""
 _BARE_METAL_TAG = "__type_baremetal"
+_MOST_FLAVORS = 3
 
 
 class Hours(NamedTuple):
@@ -100,9 +101,8 @@ class Savings(NamedTuple):
         prices = [found.price for found in self.saving if found.price is not None]
         if self.is_hibernated and self.control_plane_price is not None:
             prices.append(self.control_plane_price)
-        hours = Decimal(self.hours.stopped // timedelta(microseconds=1)) / Decimal(_HOUR // timedelta(microseconds=1))
         is_known = bool(prices) or (self.currency is not None and self.servers is not None and not self.saving)
-        return (sum(prices, Decimal()) * hours).quantize(_CENT) if is_known else None
+        return _cost(sum(prices, Decimal()), self.hours.stopped) if is_known else None
 
     @property
     def unpriced(self) -> Mapping[str, int]:
@@ -145,6 +145,14 @@ def find_savings(planned: ClusterPlan, hours: Hours, prices: Optional[Prices]) -
     return Savings(cluster, hours, tuple(servers), prices.currency, prices.control_plane_per_hour)
 
 
+def money_of_each(time: timedelta, prices: Prices) -> Dict[str, Decimal]:
+    """Return what a server saves that is off for some time, by flavor; flavors that are billed when stopped save none.
+
+    For where the schedules are known and the servers are not.
+    """
+    return {flavor: _cost(price, time) for flavor, price in prices.per_hour.items() if not _billed_kind(flavor)}
+
+
 def add_money(savings: Iterable[Savings]) -> Optional[Decimal]:
     """Return the money of several clusters, None where none of it is known."""
     known = [found.money for found in savings if found.money is not None]
@@ -155,11 +163,22 @@ def billed_when_stopped(server: Server) -> Optional[str]:
     """Say why a stopped server is billed as before, as far as its flavor and tags tell; None if it is not."""
     if server.flavor is None:
         return "its flavor is missing from the answer"
-    family = server.flavor.partition(".")[0].lower()
-    kind = next((kind for kind, pattern in _BILLED_WHEN_STOPPED if pattern.fullmatch(family)), None)
+    kind = _billed_kind(server.flavor)
     if any(tag.partition("=")[0] == _BARE_METAL_TAG for tag in server.tags or ()):
         kind = "bare metal"
     return f"billed when stopped: {kind} ({server.flavor})" if kind else None
+
+
+def _billed_kind(flavor: str) -> Optional[str]:
+    """Return what a flavor is that is billed when stopped; None if it is not, as far as its name tells."""
+    family = flavor.partition(".")[0].lower()
+    return next((kind for kind, pattern in _BILLED_WHEN_STOPPED if pattern.fullmatch(family)), None)
+
+
+def _cost(price: Decimal, time: timedelta) -> Decimal:
+    """Return what some time costs at a price per hour."""
+    microsecond = timedelta(microseconds=1)
+    return (price * Decimal(time // microsecond) / Decimal(_HOUR // microsecond)).quantize(_CENT)
 
 
 def describe_hours(hours: Hours) -> str:
@@ -178,6 +197,20 @@ def describe_savings(savings: Savings) -> str:
         return text
     partly = " at least" if savings.unpriced else ""
     return f"{text}, saves{partly} {savings.money:,} {savings.currency}"
+
+
+def describe_each(each: Mapping[str, Decimal], currency: str) -> str:
+    """Write money by flavor in a line: ``12.96 USD (c7n.xlarge.2), 5.40 USD (s6.large.2)``."""
+    if not each:
+        return "nothing: the flavors that have a price are billed when stopped"
+    more = len(each) - _MOST_FLAVORS
+    texts = [f"{money:,} {currency} ({flavor})" for flavor, money in list(each.items())[:_MOST_FLAVORS]]
+    return ", ".join([*texts, *([f"{more} more flavors" if more > 1 else "1 more flavor"] if more > 0 else [])])
+
+
+def describe_not_included() -> str:
+    """Say what no sum of money holds."""
+    return f"Not included: {', '.join(NOT_INCLUDED)}; they cost the same while servers are stopped."
 
 
 def write_hours(time: timedelta) -> str:

@@ -176,3 +176,13 @@ def test_stdout_does_not_take_events_and_machine_output() -> None:
     ended = run("calendar", "--ics", "-", "--json")
     assert (ended.code, ended.stdout) == (64, "")
     assert "stdout cannot take both: name a file" in ended.stderr
+
+
+def test_the_page_shows_what_each_server_saves_by_the_prices_of_the_file(tmp_path: Path) -> None:
+    schedules, page = tmp_path / "s.yaml", tmp_path / "a.html"
+    text = (GOLDEN / "prices.yaml").read_text(encoding="utf-8")
+    schedules.write_text(f"{text}    c7n.xlarge.2: 0.125\n", encoding="utf-8")
+    run("calendar", "--file", str(schedules), "--from", "2026-11-23", "--days", "2", "--html", str(page))
+    shown = page.read_text(encoding="utf-8")
+    # dev is off for 24 of the 48 hours, demo for none of them.
+    assert [shown.count(f">{money} USD each<") for money in ("1.20 to 3.00", "0.00")] == [2, 2]

@@ -21,10 +21,12 @@ OUTPUTS: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
         "against-prices",
         ("calendar", "--file", "prices.yaml", "--against", "schedules.yaml", "--from", "2026-12-24", "--days", "5"),
     ),
+    ("calendar-prices", ("calendar", "--file", "prices.yaml", "--from", "2026-11-23", "--days", "2")),
     ("savings", ("savings", "--file", "prices.yaml", "--simulated", "--from", "2026-12-01")),
     ("plan", ("plan", "--simulated", "--at", NIGHT)),
     ("plan-verbose", ("plan", "--simulated", "--at", NIGHT, "--verbose")),
     ("plan-prices", ("plan", "--file", "prices.yaml", "--simulated", "--at", NIGHT)),
+    ("simulate-prices", ("simulate", "--file", "prices.yaml", "--from", "2026-11-23", "--days", "1", "--every", "1h")),
     ("simulate", ("simulate", "--from", "2026-11-23", "--days", "2", "--every", "1h")),
 )
 named = pytest.mark.parametrize(("name", "arguments"), [pytest.param(*output, id=output[0]) for output in OUTPUTS])

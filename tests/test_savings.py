@@ -29,10 +29,12 @@ from scheduler.savings import (
     Savings,
     add_money,
     billed_when_stopped,
+    describe_each,
     describe_hours,
     describe_savings,
     find_hours,
     find_savings,
+    money_of_each,
 )
 from tests.oracle_cases import to_cluster
 from tests.scenes import make_cluster, make_server
@@ -222,6 +224,16 @@ class TestMoney:
         one = find_savings(stopped_plan(make_server(flavor="s6.large.2")), WEEK, PRICES)
         unknown = Savings(one.cluster, WEEK)
         assert add_money([one, unknown, one]) == Decimal("10.80")
+
+
+def test_money_of_each_flavor_is_there_without_servers_but_not_of_one_that_is_billed_when_stopped() -> None:
+    prices = Prices("EUR", {name: Decimal(price) for name, price in (("s6.a", "0.125"), ("d3.b", "9"), ("c7.c", "1"))})
+    each = money_of_each(timedelta(hours=10, minutes=30), prices)
+    assert each == {"s6.a": Decimal("1.31"), "c7.c": Decimal("10.50")}
+    assert describe_each(each, "EUR") == "1.31 EUR (s6.a), 10.50 EUR (c7.c)"
+    five = {f"flavor-{number}": Decimal(number) for number in range(5)}
+    assert describe_each(five, "EUR").endswith("2 EUR (flavor-2), 2 more flavors")
+    assert describe_each({}, "EUR") == "nothing: the flavors that have a price are billed when stopped"
 
 
 def test_a_plan_for_running_knows_the_servers_too() -> None:

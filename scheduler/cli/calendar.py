@@ -32,7 +32,7 @@ from scheduler.evaluate import desired_state
 from scheduler.handler import select_clusters
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.report import write_instant
-from scheduler.savings import describe_hours, find_hours
+from scheduler.savings import describe_each, describe_hours, describe_not_included, find_hours, money_of_each
 
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
@@ -100,7 +100,8 @@ def calendar(  # noqa: PLR0913 - one for each option
     if ics is not None:
         write_beside(file, ics, calendar_file(schedules, span, now), "--ics")
     if html is not None:
-        write_beside(file, html, render_page(schedules, span, now).encode(), "--html")
+        page = render_page(schedules, span, now, money=_money_of(schedules, span))
+        write_beside(file, html, page.encode(), "--html")
     if as_json:
         show_json([*_beginnings_json(schedules, span), *(_transition_json(c, t) for c, t in found)])
     else:
@@ -177,10 +178,16 @@ def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Tr
         zone = ZoneInfo(cluster.timing.timezone)
         yield ""
         own_zone = "" if zone == span.zone else f" ({zone.key})"
-        yield line(f"{cluster.name}{own_zone}: {describe_hours(find_hours(cluster, span.start, span.end))}", "bold")
+        hours = find_hours(cluster, span.start, span.end)
+        yield line(f"{cluster.name}{own_zone}: {describe_hours(hours)}", "bold")
+        if schedules.prices and hours.stopped:
+            each = money_of_each(hours.stopped, schedules.prices)
+            yield line(f"each server saves {describe_each(each, schedules.prices.currency)}", "dim")
         yield from draw(_strip(cluster, span), zone)
     yield ""
     yield legend(unmanaged=True)
+    if schedules.prices:
+        yield line(describe_not_included(), "dim")
     yield ""
     if found:
         zones = {cluster.timing.timezone for cluster in schedules.clusters}
@@ -192,6 +199,18 @@ def _picture(schedules: Schedules, span: Span, found: Sequence[Tuple[Cluster, Tr
 
 def _row(cluster: Cluster, transition: Transition, zone: ZoneInfo) -> Tuple[str, str, str, str]:
     return write_local(transition.at, zone), cluster.name, transition.after.value, transition.reason
+
+
+def _money_of(schedules: Schedules, span: Span) -> Dict[str, str]:
+    """Return what each server of a cluster saves, by cluster, over all flavors with a price."""
+    if schedules.prices is None:
+        return {}
+    found: Dict[str, str] = {}
+    for cluster in schedules.clusters:
+        each = money_of_each(find_hours(cluster, span.start, span.end).stopped, schedules.prices).values()
+        least_to_most = dict.fromkeys((min(each, default=0), max(each, default=0)))
+        found[cluster.name] = f"{' to '.join(f'{money:,}' for money in least_to_most)} {schedules.prices.currency} each"
+    return found
 
 
 def _strip(cluster: Cluster, span: Span) -> Strip:

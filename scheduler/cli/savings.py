@@ -35,6 +35,7 @@ from scheduler.savings import (
     NOT_INCLUDED,
     Savings,
     add_money,
+    describe_not_included,
     find_hours,
     find_savings,
     write_hours,
@@ -179,7 +180,7 @@ def _notes(found: Found) -> Iterator[Tuple[str, str]]:
         yield f"No servers were read, so there are only hours of clusters: {found.unread}", ""
     elif found.schedules.prices is None:
         yield "The file gives no prices, so there is no money here.", ""
-    yield f"Not included: {', '.join(NOT_INCLUDED)}; they cost the same while servers are stopped.", "dim"
+    yield describe_not_included(), "dim"
 
 
 def _found_json(found: Found) -> Dict[str, Any]:

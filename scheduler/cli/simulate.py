@@ -27,7 +27,9 @@ from scheduler.cli.output import count, diagnostics, fits, line, show, show_json
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
+from scheduler.model import Prices
 from scheduler.report import write_instant
+from scheduler.savings import describe_each, describe_not_included, money_of_each
 from scheduler.simulated.rehearsal import SLOT, ClusterResult, Progress, Result, Script, rehearse
 
 _MOST_NODES = 1000
@@ -96,7 +98,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     if as_json:
         show_json(_result_json(result))
     else:
-        show(*_picture(result, span))
+        show(*_picture(result, span, selected.prices))
     if script.faults:  # failed runs are what was asked for; what counts is where they end
         return ExitCode.FAILED if any(c.astray for c in result.clusters) else ExitCode.DONE
     return ExitCode.FAILED if result.failures else ExitCode.DONE
@@ -118,7 +120,7 @@ def _bar() -> Bar:
     return Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _picture(result: Result, span: Span) -> Iterator[RenderableType]:
+def _picture(result: Result, span: Span, prices: Optional[Prices]) -> Iterator[RenderableType]:
     script = result.script
     begin, end = (f"{at.astimezone(span.zone):%a %Y-%m-%d %H:%M}" for at in (span.start, span.end))
     yield line(f"From {begin} to {end} {span.zone.key}, a run every {_every(script)}", "bold")
@@ -134,6 +136,11 @@ def _picture(result: Result, span: Span) -> Iterator[RenderableType]:
     yield legend()
     yield ""
     yield _savings(result.clusters)
+    if prices is not None:
+        time_off = timedelta(seconds=sum(found.saved_s for found in result.clusters))
+        each = describe_each(money_of_each(time_off, prices), prices.currency)
+        yield line(f"The hours off save, if every server is of that flavor: {each}", "dim")
+        yield line(describe_not_included(), "dim")
     yield ""
     yield from _counts(result)
 
