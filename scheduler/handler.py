@@ -12,11 +12,9 @@ import json
 import os
 import time
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from scheduler.cloud import Cloud, Connect
 from scheduler.cloud.patience import Clock
-from scheduler.cloud.regions import known_cce_endpoint, known_endpoint
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
@@ -24,6 +22,9 @@ from scheduler.model import EVERY_CLUSTER, Cluster, Schedules, State, Timing
 from scheduler.reconcile import place_clusters, run_once
 from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
 from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings
+
+if TYPE_CHECKING:
+    from scheduler.cloud import Cloud, Connect
 
 _ACTIONS = ("converge", "plan", "start", "stop")
 _KEYS = ("action", "clusters", "dry_run", "at")
@@ -58,7 +59,7 @@ class _Asked(NamedTuple):
     settings: Settings
     schedules_path: str
     now: datetime
-    connect: Connect
+    connect: "Connect"
     clock: Clock
 
 
@@ -318,11 +319,12 @@ def _ask(context: object, method: str, *arguments: str) -> Optional[str]:
 
 def _connector(
     context: object, lookup: Callable[[str], Optional[str]], settings: Settings, remaining_s: Callable[[], float]
-) -> Connect:
+) -> "Connect":
     """Return what opens a project; the SDK is imported, and credentials are asked for, by the first that is opened."""
 
-    def connect(region: str, project_id: str) -> Cloud:
+    def connect(region: str, project_id: str) -> "Cloud":
         from scheduler.cloud.huawei import HuaweiCloud
+        from scheduler.cloud.regions import known_cce_endpoint, known_endpoint
 
         credentials = read_credentials(context, lookup)
         endpoint = settings.endpoint or known_endpoint(region)

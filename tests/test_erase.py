@@ -137,3 +137,62 @@ def test_a_traceback_names_the_line_of_the_source() -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         module_of(erase(source)).f()
     assert traceback.extract_tb(raised.value.__traceback__)[-1].lineno == 10
+
+
+@pytest.mark.parametrize("path", OWN)
+def test_no_module_imports_typing(path: str) -> None:
+    imports = [node for node in ast.walk(erase(OWN[path])) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {getattr(node, "module", None) or node.names[0].name for node in imports}
+    assert "typing" not in names
+
+
+TYPES = """
+from typing import TYPE_CHECKING, Dict, List, NewType, Optional, Protocol, TypeVar, Union, cast
+
+if TYPE_CHECKING:
+    from nowhere import Nothing
+
+Alias = Dict[str, Optional["Nothing"]]
+Kind = NewType("Kind", int)
+Any_ = TypeVar("Any_")
+table: Dict[str, int] = {"a": 1}
+
+
+class Wants(Protocol):
+    def get(self) -> Optional[int]: ...
+
+
+def first(values: List[Any_]) -> Union[Any_, None]:
+    found: Optional[Any_] = None
+    for found in values:
+        break
+    return found
+"""
+
+
+def test_what_only_types_need_is_gone_and_the_rest_does_as_before() -> None:
+    tree = erase(TYPES.encode())
+    assert "typing" not in ast.unparse(tree)
+    assert "nowhere" not in ast.unparse(tree)
+    made = module_of(tree)
+    assert (made.Alias, made.Any_, made.table) == (None, None, {"a": 1})
+    assert made.Kind("7") == 7
+    assert made.Wants().get() is None
+    assert (made.first([3, 4]), made.first([])) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        pytest.param("from typing import cast\nx = cast(int, 1)\n", "cast", id="a call"),
+        pytest.param("from typing import Dict\nx = {'a': Dict[str, int]}\n", "Dict", id="a value in a value"),
+        pytest.param("from typing import Any as Whatever\n", "Any", id="under another name"),
+        pytest.param("from typing import TYPE_CHECKING\nx = not TYPE_CHECKING\n", "TYPE_CHECKING", id="a value"),
+    ],
+)
+def test_what_is_used_in_any_other_way_is_still_imported(source: str, name: str) -> None:
+    tree = erase(source.encode())
+    assert f"from typing import {name}" in ast.unparse(tree)
+    theirs, ours = vars(module_of(ast.parse(source))), vars(module_of(tree))
+    public = [key for key in theirs if not key.startswith("_")]
+    assert [ours[key] for key in public] == [theirs[key] for key in public]

@@ -34,6 +34,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ),
     ("scheduler.cloud", "scheduler.cloud.*", "scheduler.caution", "scheduler.misreading"),
     ("scheduler.execute", "scheduler.observe", "scheduler.doctor"),
+    ("scheduler.place",),
     ("scheduler.reconcile",),
     ("scheduler.handler",),
     ("scheduler.simulated.rehearsal", "scheduler.deploy", "scheduler.deploy.*"),
@@ -260,6 +261,7 @@ def test_importing_the_function_loads_nothing_that_it_may_not_need() -> None:
     assert not heavy & loaded
     assert not [name for name in loaded if name.startswith("huaweicloudsdk")]
     assert not [name for name in loaded if name.startswith(("scheduler.cli", "scheduler.simulated"))]
+    assert not {"scheduler.place", "scheduler.plan", "scheduler.execute", "threading"} & loaded
 
 
 def test_importing_the_edge_loads_the_sdk() -> None:

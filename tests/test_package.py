@@ -14,6 +14,7 @@ import sys
 import zipfile
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import requires
 from pathlib import Path
 from types import CodeType
@@ -386,16 +387,28 @@ class TestBytecode:
         if packaged(TEST_RUNTIME).bytecode is None:
             pytest.skip(NOT_RUN.format("3.11"))
 
-    def test_is_there_for_every_module_but_the_entry(self, files: Dict[str, bytes]) -> None:
+    def test_is_there_for_every_module(self, files: Dict[str, bytes]) -> None:
         runtime = runtime_of(TEST_RUNTIME)
         modules = {name for name in files if name.endswith(".py")}
         compiled = {name for name in files if name.endswith(".pyc")}
-        assert compiled == {bytecode_path(name, runtime) for name in modules - {"index.py"}}
-        assert {source_path(name) for name in compiled} == modules - {"index.py"}
+        assert compiled == {bytecode_path(name, runtime) for name in modules}
+        assert {source_path(name) for name in compiled} == modules
 
-    def test_is_never_checked_against_its_source(self, files: Dict[str, bytes]) -> None:
-        heads = {content[4:8] for name, content in files.items() if name.endswith(".pyc")}
+    def test_is_never_checked_against_its_source_but_for_the_entry(self, files: Dict[str, bytes]) -> None:
+        entry = bytecode_path("index.py", runtime_of(TEST_RUNTIME))
+        heads = {content[4:8] for name, content in files.items() if name.endswith(".pyc") and name != entry}
         assert heads == {b"\1\0\0\0"}  # PEP 552: by hash, unchecked
+        assert files[entry][4:8] == b"\3\0\0\0"  # by hash, checked
+
+    @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="loads the bytecode of 3.11")
+    def test_of_the_entry_gives_way_to_an_edited_source(self, files: Dict[str, bytes], tmp_path: Path) -> None:
+        entry = bytecode_path("index.py", runtime_of(TEST_RUNTIME))
+        (tmp_path / entry).parent.mkdir()
+        (tmp_path / entry).write_bytes(files[entry])
+        (tmp_path / "index.py").write_text("handler = 'edited'\n", encoding="utf-8")
+        code = SourceFileLoader("index", str(tmp_path / "index.py")).get_code("index")
+        assert code is not None
+        assert "edited" in code.co_consts
 
     @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="reads the bytecode of 3.11")
     def test_shows_the_paths_of_the_platform(self, files: Dict[str, bytes]) -> None:

@@ -2,7 +2,9 @@
 
 The platform keeps the code in a directory that cannot be written, so without bytecode every cold start compiles
 every module again. What is written here is never checked against its source (PEP 552, "unchecked"): mtimes are lost
-on the way to the platform, and reading a source to check it costs what was to be saved.
+on the way to the platform, and reading a source to check it costs what was to be saved. Only the entry is checked,
+which a person may change in the console: to compile these few lines is a twentieth of a run with nothing to do,
+since Python first sets up what its compiler needs.
 
 The compiler is run away from this process, with a fixed hash seed: before 3.11 the order of sets is written as it is.
 """
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Collection, Dict, Iterator, Mapping, NamedTuple, Optional
 
 from scheduler.deploy.runtimes import Runtime
 from scheduler.errors import SchedulerError
@@ -35,7 +37,7 @@ _COMPILE = """
 import importlib.util, marshal, sys
 
 root, version = sys.argv[1], int(sys.argv[2])
-sources, own, eraser = marshal.loads(sys.stdin.buffer.read())
+sources, checked, own, eraser = marshal.loads(sys.stdin.buffer.read())
 erase = {}
 exec(compile(eraser, "erase", "exec"), erase)
 compiled = {}
@@ -45,7 +47,8 @@ for path in sorted(sources):
         code = compile(read, f"{root}/{path}", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
         continue  # for another Python; a run that imported it would fail on the platform as well
-    head = importlib.util.MAGIC_NUMBER + b"\\1\\0\\0\\0" + importlib.util.source_hash(sources[path])
+    flags = b"\\3\\0\\0\\0" if path in checked else b"\\1\\0\\0\\0"
+    head = importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(sources[path])
     compiled[path] = head + marshal.dumps(code)
 sys.stdout.buffer.write(marshal.dumps(compiled, version))
 """
@@ -71,8 +74,13 @@ def find_interpreter(runtime: Runtime, environ: Mapping[str, str]) -> Optional[I
     return None
 
 
-def compile_sources(interpreter: Interpreter, sources: Mapping[str, bytes], runtime: Runtime) -> Dict[str, bytes]:
-    """Return the bytecode of sources, each under the path at which Python looks for it."""
+def compile_sources(
+    interpreter: Interpreter, sources: Mapping[str, bytes], runtime: Runtime, checked: Collection[str] = ()
+) -> Dict[str, bytes]:
+    """Return the bytecode of sources, each under the path at which Python looks for it.
+
+    That of the paths in ``checked`` is not used once the source is another.
+    """
     command = [
         str(interpreter.path),
         "-s",
@@ -89,7 +97,7 @@ def compile_sources(interpreter: Interpreter, sources: Mapping[str, bytes], runt
     with tempfile.TemporaryDirectory() as empty:  # where Python looks for modules first
         done = subprocess.run(  # noqa: S603 - a Python that was asked for its version
             command,
-            input=marshal.dumps((dict(sources), _OWN, _ERASER.read_bytes()), _MARSHAL_VERSION),
+            input=marshal.dumps((dict(sources), tuple(checked), _OWN, _ERASER.read_bytes()), _MARSHAL_VERSION),
             capture_output=True,
             check=False,
             cwd=empty,

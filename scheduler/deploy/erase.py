@@ -1,11 +1,15 @@
-"""Our own modules as the function's bytecode has them: named tuples written out, and no annotations.
+"""Our own modules as the function's bytecode has them: named tuples written out, no annotations, and no ``typing``.
 
 The sources in the zip stay as they are; only what is compiled from them changes. This file is itself handed to the
 runtime's interpreter, which runs it from its text: it imports nothing but ``ast``, and keeps to Python 3.9.
+
+``typing`` costs a run with nothing to do a tenth of what it may cost at all, and nothing of it is used but in
+annotations: aliases and type variables become None, a new type the type that it is made of, ``TYPE_CHECKING`` is
+false, and a protocol is a class. Of what a module uses in any other way the import stays.
 """
 
 import ast
-from typing import List, Union
+from typing import List, Set, Union
 
 _IMPORT = "from scheduler.tuples import WrittenOut as _WrittenOut, getter as _getter, new as _new"
 
@@ -18,6 +22,9 @@ def erase(source: bytes) -> ast.Module:
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             _erase_signature(function)
+        elif isinstance(function, ast.AnnAssign):
+            function.annotation = ast.Constant(value=None)  # in a function: never evaluated, but named
+    _erase_typing(tree)
     if has_tuples:
         place = 1 if ast.get_docstring(tree, clean=False) is not None else 0
         tree.body[place:place] = ast.parse(_IMPORT).body
@@ -46,6 +53,44 @@ def _erase_signature(function: Union[ast.FunctionDef, ast.AsyncFunctionDef]) -> 
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
         if argument is not None:
             argument.annotation = None
+
+
+def _erase_typing(tree: ast.Module) -> None:
+    """Take out what only types need, and of the imports from ``typing`` what nothing names any more."""
+    imports = [s for s in tree.body if isinstance(s, ast.ImportFrom) and s.module == "typing"]
+    names = {alias.name for statement in imports for alias in statement.names if not alias.asname}
+    body = []
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            statement.value = _erase_type(statement.value, names)
+        elif isinstance(statement, ast.ClassDef):
+            statement.bases = [b for b in statement.bases if not ({"Protocol"} & names & _names_in(b))]
+        elif isinstance(statement, ast.If) and ast.unparse(statement.test) in {"TYPE_CHECKING"} & names:
+            body += statement.orelse
+            continue
+        body.append(statement)
+    tree.body = body
+    left = _names_in(ast.Module(body=[s for s in body if s not in imports], type_ignores=[]))
+    for statement in imports:
+        statement.names = [alias for alias in statement.names if alias.asname or alias.name in left]
+        if not statement.names:
+            tree.body.remove(statement)
+
+
+def _erase_type(value: ast.expr, names: "Set[str]") -> ast.expr:
+    """Return what stands for a value that is assigned in a module: for one that is only a type, next to nothing."""
+    if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name) and value.value.id in names:
+        return ast.copy_location(ast.Constant(value=None), value)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in names:
+        if value.func.id == "TypeVar":
+            return ast.copy_location(ast.Constant(value=None), value)
+        if value.func.id == "NewType":
+            return value.args[1]
+    return value
+
+
+def _names_in(node: ast.AST) -> "Set[str]":
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _is_named_tuple(node: ast.AST) -> bool:

@@ -100,7 +100,7 @@ def build_package(
     on_step("compiling", 0, 1)
     interpreter = find_interpreter(runtime, environ)
     if interpreter is not None:
-        files.update(compile_sources(interpreter, _modules(files), runtime))
+        files.update(compile_sources(interpreter, _modules(files), runtime, (ENTRY_FILE,)))
     on_step("compressing", 0, 1)
     content = write_zip(files)
     check_size(len(content))
@@ -187,8 +187,8 @@ def write_package(package: Package, output: Path) -> None:
 
 
 def _modules(files: Mapping[str, bytes]) -> Dict[str, bytes]:
-    """Return the sources to compile: not the entry, which a person may change in the console."""
-    return {path: content for path, content in files.items() if path.endswith(".py") and path != ENTRY_FILE}
+    """Return the sources to compile."""
+    return {path: content for path, content in files.items() if path.endswith(".py")}
 
 
 def _parts(content: bytes, owners: Mapping[str, Owner]) -> Tuple[Part, ...]:

@@ -1,0 +1,263 @@
+"""One place, a region and a project: what is observed there, and what is planned for its clusters.
+
+What fails here is a value, so that it stays with its place, or with its cluster. Joining the places, and doing what is
+planned, is ``reconcile.py``, which imports this only for a run of which anything is asked.
+"""
+
+from datetime import datetime
+from threading import Lock
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
+
+from scheduler.cloud import Cloud
+from scheduler.control_plane import ASLEEP, is_as_desired, plan_control_plane, prove_asleep
+from scheduler.errors import CloudError, InputError, SchedulerError
+from scheduler.evaluate import desired_state
+from scheduler.execute import ClusterAction, Place
+from scheduler.model import (
+    CLUSTER_TAG,
+    EVERY_CLUSTER,
+    Action,
+    CceCluster,
+    Cluster,
+    ClusterPlan,
+    ControlPlane,
+    ControlPlaneAction,
+    Desired,
+    Hold,
+    HoldKind,
+    OnExcludedDates,
+    Overdue,
+    Power,
+    Server,
+    State,
+)
+from scheduler.observe import Seen, find_clusters, missing, observe, read_nodes, reads_nodes
+from scheduler.plan import (
+    Moment,
+    decide,
+    find_members,
+    find_overdue,
+    hold_instead,
+    overdue_limit_s,
+    parse_api_time,
+    plan_cluster,
+)
+from scheduler.remote_override import read_override, with_override
+
+Found = Union[Mapping[str, CceCluster], CloudError, None]
+"""The CCE clusters of a place by id; a failure where they could not be read, None where nobody asked."""
+
+_EVALUATING = Lock()
+"""Places are looked at side by side, and `desired_state` is for one thread."""
+
+
+class Wanted(NamedTuple):
+    """A cluster and what is desired of it; ``doubt`` is why its overrides are not known, so that it is not stopped."""
+
+    cluster: Cluster
+    desired: Desired
+    doubt: Optional[SchedulerError] = None
+
+
+class Looked(NamedTuple):
+    """What is planned for the clusters of one place, and from what; ``seen`` is None where nothing was listed."""
+
+    plans: Sequence[ClusterPlan]
+    seen: Optional[Seen] = None
+
+
+class Ask(NamedTuple):
+    """What is asked of every place."""
+
+    at: datetime
+    moment: Moment
+    remote_overrides: bool
+    open_cloud: Callable[[Place], Cloud]
+
+
+def look(ask: Ask, place: Place, wanted: Sequence[Wanted]) -> Looked:
+    """Observe one place and plan its clusters; a failure is a value, so that it stays with this place."""
+    clusters = [w.cluster for w in wanted]
+    remote = ask.remote_overrides and any(cluster.enabled for cluster in clusters)
+    if not remote and not _managed(wanted):
+        return Looked([ClusterPlan(w.cluster, w.desired) for w in wanted])
+    try:
+        cloud = ask.open_cloud(place)
+        found = _find_clusters(cloud) if remote or any(_hibernates(c) for c in _managed(wanted)) else None
+        if remote:
+            wanted = [_with_remote_override(w, found, ask.at) for w in wanted]
+        managed = _managed(wanted)
+        if not managed:
+            return Looked([ClusterPlan(w.cluster, w.desired, error=w.doubt) for w in wanted])
+        seen = observe(cloud, clusters, managed, [c.cluster_id for c in managed if _sleeps(c, found)])
+        return Looked([_plan(ask, cloud, w, seen, found) for w in wanted], seen)
+    except CloudError as e:
+        return Looked(
+            [ClusterPlan(w.cluster, w.desired, error=e if _is_asked_for(w, remote=remote) else None) for w in wanted]
+        )
+
+
+def look_again(ask: Ask, place: Looked, actions: Sequence[ClusterAction]) -> "Sequence[Union[Action, Hold, None]]":
+    """List a place anew and decide again for the servers of some actions. Raises `CloudError`."""
+    if place.seen is None:
+        return [None] * len(actions)
+    plans = {planned.cluster.name: planned for planned in place.plans}
+    clusters = [planned.cluster for planned in place.plans]
+    servers = place.seen.list_again()
+    members = find_members(clusters, servers, place.seen.members.lists, by_nodes=place.seen.by_nodes)
+    owned = {(cluster_id, s.server_id): s for cluster_id, found in members.servers.items() for s in found}
+    decisions: List[Union[Action, Hold, None]] = []
+    for name, action in actions:
+        cluster, desired = plans[name].cluster, plans[name].desired
+        server = owned.get((cluster.cluster_id, action.server.server_id))
+        decisions.append(None if server is None else decide(cluster, desired, server, members, ask.moment))
+    return decisions
+
+
+def _find_clusters(cloud: Cloud) -> Found:
+    try:
+        return find_clusters(cloud)
+    except CloudError as e:
+        return e
+
+
+def _managed(wanted: Sequence[Wanted]) -> List[Cluster]:
+    return [w.cluster for w in wanted if w.desired.state is not State.UNMANAGED]
+
+
+def _is_asked_for(wanted: Wanted, *, remote: bool) -> bool:
+    """Whether something is asked of a cluster, or may be by an override that is not known."""
+    return wanted.desired.state is not State.UNMANAGED or (remote and wanted.cluster.enabled)
+
+
+def _hibernates(cluster: Cluster) -> bool:
+    return cluster.control_plane is ControlPlane.HIBERNATE
+
+
+def _with_remote_override(wanted: Wanted, found: Found, at: datetime) -> Wanted:
+    """Return what is desired of a cluster with the override of its tag; see `Wanted.doubt` where that is not known."""
+    cluster = wanted.cluster
+    if not cluster.enabled:
+        return wanted
+    if isinstance(found, CloudError):
+        return wanted._replace(doubt=found)
+    try:
+        override = read_override(found[cluster.cluster_id].tags, at) if found and cluster.cluster_id in found else None
+    except InputError as e:
+        return wanted._replace(doubt=e)
+    if override is None:
+        return wanted
+    cluster = with_override(cluster, override)
+    with _EVALUATING:
+        return Wanted(cluster, desired_state(cluster, at))
+
+
+def _plan(ask: Ask, cloud: Cloud, wanted: Wanted, seen: Seen, found: Found) -> ClusterPlan:
+    """Plan one cluster from what was seen of its place."""
+    cluster, desired, cluster_id = wanted.cluster, wanted.desired, wanted.cluster.cluster_id
+    planned = plan_cluster(cluster, desired, seen.members, ask.moment)._replace(error=wanted.doubt)
+    if desired.state is State.UNMANAGED:
+        return planned
+    if found is not None and not isinstance(found, CloudError) and cluster_id not in found:
+        return ClusterPlan(cluster, desired, error=missing(cluster))
+    sleeps = _sleeps(cluster, found)
+    if cluster_id in seen.failed and reads_nodes(cluster) and not sleeps:
+        return ClusterPlan(cluster, desired, error=seen.failed[cluster_id])
+    if _hibernates(cluster):
+        planned = _with_control_plane(planned, cloud, seen, found)
+    if wanted.doubt is not None:
+        planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
+    planned = _with_overdue(planned, seen.members.servers[cluster_id], ask.moment)
+    return planned if sleeps else _with_members_told(planned, seen, ask.moment)
+
+
+def _sleeps(cluster: Cluster, found: Found) -> bool:
+    """Whether a cluster's control plane is known to sleep, so that CCE need not answer for its nodes.
+
+    Not to see them then is no failure: as long as it should sleep nothing is to be done, and else it is woken first.
+    """
+    if not _hibernates(cluster) or found is None or isinstance(found, CloudError) or cluster.cluster_id not in found:
+        return False
+    return found[cluster.cluster_id].phase in ASLEEP
+
+
+def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: Found) -> ClusterPlan:
+    cluster, desired = planned.cluster, planned.desired
+    if found is None or isinstance(found, CloudError):
+        reason = "whether its control plane is awake is not known"
+        return _hold_starts(planned, reason)._replace(error=planned.error or found)
+    step = plan_control_plane(desired, found[cluster.cluster_id], (*planned.actions, *planned.holds))
+    if step.action is ControlPlaneAction.HIBERNATE:
+        try:
+            if cluster.cluster_id in seen.failed:
+                raise seen.failed[cluster.cluster_id]
+            nodes = seen.members.lists.get(cluster.cluster_id) or read_nodes(cloud, cluster)
+        except CloudError as e:
+            step = step._replace(action=None, reason="kept up: CCE's list of its nodes cannot be read")
+            return planned._replace(control_plane=step, error=planned.error or e)
+        step = prove_asleep(step, nodes.nodes, seen.members.servers[cluster.cluster_id])
+    if desired.state is State.RUNNING and not is_as_desired(desired.state, step.phase):
+        planned = _hold_starts(planned, f"waiting for the control plane: {step.phase or 'its phase is not known'}")
+    return planned._replace(control_plane=step)
+
+
+def _with_overdue(planned: ClusterPlan, servers: Iterable[Server], moment: Moment) -> ClusterPlan:
+    """Name what should have been as desired by now. A control plane has its time from the last of its servers on."""
+    cluster, desired, step = planned.cluster, planned.desired, planned.control_plane
+    overdue = list(find_overdue(cluster, desired, (*planned.actions, *planned.holds), moment))
+    late_s = _late_s(planned, moment, servers)
+    if step and late_s is not None and not step.is_kept and not is_as_desired(desired.state, step.phase):
+        overdue.append(Overdue(f"the control plane is in phase {step.phase}", late_s))
+    return planned._replace(overdue=tuple(overdue))
+
+
+def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> ClusterPlan:
+    """Warn of a cluster without members, and of one whose members no tag names; fail if neither source can tell."""
+    cluster_id = planned.cluster.cluster_id
+    tag = f"no server carries the tag {CLUSTER_TAG}={cluster_id}"
+    if cluster_id in seen.by_nodes:
+        return planned._replace(warnings=(f"{tag}: its servers are those of CCE's list of nodes",))
+    if seen.members.servers[cluster_id] or cluster_id == EVERY_CLUSTER:
+        return planned
+    late_s, error = _late_s(planned, moment), seen.failed.get(cluster_id)
+    where = f"and CCE's list of its nodes cannot be read ({error})" if error else "and CCE lists no node of it"
+    warning = f"{tag}, {where}: check cluster_id, region and project_id"
+    overdue = (Overdue("its servers cannot be found", late_s),) if error and late_s is not None else ()
+    return planned._replace(warnings=(warning,), overdue=(*planned.overdue, *overdue))
+
+
+def _late_s(planned: ClusterPlan, moment: Moment, servers: Iterable[Server] = ()) -> Optional[int]:
+    """Return for how long a cluster, whose servers changed before, has been overdue as a whole; None if it is not."""
+    if moment.now is None or planned.desired.since is None:
+        return None
+    changes = filter(None, (parse_api_time(server.updated) for server in servers))
+    passed_s = int((moment.now - max([planned.desired.since, *changes])).total_seconds())
+    return passed_s if passed_s >= overdue_limit_s(planned.cluster, moment.every_s) else None
+
+
+def spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
+    """Hold the stops of a cluster that a holiday would keep from them: after the calendars' end any day may be one."""
+    timing = planned.cluster.timing
+    may_keep = timing.on_excluded_dates in (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
+    if not timing.excluded_dates or not may_keep:
+        return planned
+    return _spare(planned, "excluded: whether the date is a holiday is not known")
+
+
+def _spare(planned: ClusterPlan, reason: str) -> ClusterPlan:
+    """Hold every stop of a cluster, and the hibernation of its control plane."""
+
+    def hold(action: Action) -> Optional[Hold]:
+        return None if action.power is Power.START else Hold(HoldKind.EXCLUDED, action.server, reason)
+
+    step = planned.control_plane
+    if step is not None and step.action is ControlPlaneAction.HIBERNATE:
+        planned = planned._replace(control_plane=step._replace(action=None, reason=f"kept up: {reason}", is_kept=True))
+    return hold_instead(planned, hold)
+
+
+def _hold_starts(planned: ClusterPlan, reason: str) -> ClusterPlan:
+    def hold(action: Action) -> Optional[Hold]:
+        return Hold(HoldKind.CONTROL_PLANE, action.server, reason) if action.power is Power.START else None
+
+    return hold_instead(planned, hold)
