@@ -80,6 +80,10 @@ class ThrottledCloudError(TemporaryCloudError):
     """The platform's own limit; more calls now make it worse."""
 
 
+class NoAnswerError(TemporaryCloudError):
+    """Nothing came back in time. Asking the same service again in this run would take the time of what does answer."""
+
+
 class OutOfTimeError(TemporaryCloudError):
     """What is left of the run is too short for another call; nothing was sent."""
 

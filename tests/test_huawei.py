@@ -15,6 +15,7 @@ from scheduler.cloud.sdk import check_endpoint
 from scheduler.errors import (
     CloudError,
     InputError,
+    NoAnswerError,
     OutOfTimeError,
     PermanentCloudError,
     RefusedError,
@@ -357,7 +358,7 @@ def test_no_call_may_last_longer_than_the_run(endpoint: str, left: float) -> Non
         connect_s, read_s = client._ecs.config.timeout
     assert connect_s + read_s <= left
     assert 1 <= connect_s <= 5
-    assert 2 <= read_s <= 20
+    assert 2 <= read_s <= min(20, max(3, left / 3))
 
 
 def test_a_cloud_that_does_not_answer_is_given_up_in_time() -> None:
@@ -368,7 +369,7 @@ def test_a_cloud_that_does_not_answer_is_given_up_in_time() -> None:
         with contextlib.closing(client), ThreadPoolExecutor(2) as pool:
             listed, started = pool.map(lambda do: failure(do, client), (do_list, do_start))
         assert time.monotonic() - begun < 3
-    assert type(listed) is TemporaryCloudError
+    assert type(listed) is NoAnswerError
     assert type(started) is UnknownOutcomeError
 
 

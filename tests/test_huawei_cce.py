@@ -163,6 +163,12 @@ def test_pages_that_bring_nothing_new_end_in_a_failure(
     assert len(cloud.ledger) <= 2
 
 
+def test_a_page_that_was_announced_and_is_empty_is_no_end(cloud: SimulatedCloud, client: HuaweiCloud) -> None:
+    pages = [listing({"metadata": {"uid": "a"}}, pageInfo={"nextMarker": "a"}), listing()]
+    cloud.faults = lambda _: pages[len(cloud.ledger)]
+    assert type(failure(do_list_nodes, client)) is UntrustedAnswerError
+
+
 @pytest.mark.parametrize(
     ("item", "expected"),
     [

@@ -1,12 +1,14 @@
 """What is tried again, how often and after how long; and what never is."""
 
-from typing import Callable, List
+from typing import Callable, List, NoReturn
 
 import pytest
 
-from scheduler.cloud.patience import TRIES, Clock, patiently
+from scheduler.cloud.huawei import HuaweiCloud
+from scheduler.cloud.patience import TRIES, Clock, PatientCloud, patiently
 from scheduler.errors import (
     CloudError,
+    NoAnswerError,
     OutOfTimeError,
     PermanentCloudError,
     RefusedError,
@@ -15,6 +17,7 @@ from scheduler.errors import (
     UnknownOutcomeError,
     UntrustedAnswerError,
 )
+from scheduler.model import ClusterId, ServerId
 from tests.scenes import NOW
 
 
@@ -53,6 +56,7 @@ def failing(error: CloudError, times: int = 99) -> "tuple[Callable[[], str], Lis
         pytest.param(TemporaryCloudError("503", retry_after_s=47.5), False, [47.5], id="almost as long as the run has"),
         pytest.param(UnknownOutcomeError("lost"), True, [], id="an action that may have acted"),
         pytest.param(OutOfTimeError("late"), False, [], id="no time"),
+        pytest.param(NoAnswerError("silence"), False, [], id="nothing came back in time"),
         pytest.param(PermanentCloudError("401"), False, [], id="no right"),
         pytest.param(RefusedError("400"), True, [], id="refused"),
     ],
@@ -89,3 +93,55 @@ def test_a_pause_leaves_the_run_time_for_what_follows(left_s: float, tries: int)
     with pytest.raises(TemporaryCloudError):
         patiently(call, Time(left_s).clock, acts=False)
     assert len(calls) == tries
+
+
+class Failing(HuaweiCloud):
+    """A client whose readings all fail the same way, and which counts them."""
+
+    def __init__(self, error: CloudError) -> None:
+        self.asked: List[str] = []
+        self._error = error
+
+    def list_page(self, **_: object) -> NoReturn:
+        self._fail("ECS")
+
+    def list_by_ids(self, _: object) -> NoReturn:
+        self._fail("ECS")
+
+    def list_clusters(self) -> NoReturn:
+        self._fail("CCE")
+
+    def list_nodes(self, _: object) -> NoReturn:
+        self._fail("CCE")
+
+    def list_node_pools(self, _: object) -> NoReturn:
+        self._fail("CCE")
+
+    def _fail(self, service: str) -> NoReturn:
+        self.asked.append(service)
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        pytest.param(NoAnswerError("silence"), ["CCE", "ECS"], id="silence, of each service once"),
+        pytest.param(PermanentCloudError("401", status_code=401), ["CCE"], id="refused credentials, of the place once"),
+        pytest.param(PermanentCloudError("403", status_code=403), [*["CCE"] * 3, *["ECS"] * 2], id="a missing right"),
+    ],
+)
+def test_is_not_asked_again_after(error: CloudError, asked: List[str]) -> None:
+    failing = Failing(error)
+    cloud = PatientCloud(failing, Time().clock)
+    cluster_id = ClusterId("c")
+    for read in (
+        cloud.list_clusters,
+        lambda: cloud.list_nodes(cluster_id),
+        lambda: cloud.list_node_pools(cluster_id),
+        cloud.list_page,
+        lambda: cloud.list_by_ids([ServerId("s")]),
+    ):
+        with pytest.raises(CloudError) as raised:
+            read()
+        assert raised.value is error
+    assert failing.asked == asked

@@ -101,10 +101,10 @@ class HuaweiCce:
             known = len(found)
             found.update((node.node_id, node) for node in map(_node, _items(answer, "node")))
             marker = _text(_object(answer.page_info).get("nextMarker"))
+            if len(found) == known and (marker or "marker" in asked):
+                raise UntrustedAnswerError("a page of the node listing brings nothing new, though it was announced")
             if not marker:
                 return list(found.values())
-            if len(found) == known:
-                raise UntrustedAnswerError("a page of the node listing brings nothing new, yet is not the last")
             asked["marker"] = marker
 
     def list_node_pools(self, cluster_id: ClusterId) -> Sequence[NodePool]:

@@ -27,6 +27,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 from scheduler.errors import (
     CloudError,
     InputError,
+    NoAnswerError,
     OutOfTimeError,
     PermanentCloudError,
     RefusedError,
@@ -151,7 +152,9 @@ class Channel:
         if remaining_s < _LEAST_S:
             raise OutOfTimeError("no time is left in this run for another call: the next run goes on")
         connect_s = min(_CONNECT_S, remaining_s / 3)
-        self.config.timeout = (connect_s, min(_READ_S, remaining_s - connect_s))
+        # A reading takes no more than a third of what is left, so that time stays for whatever does answer.
+        most_s = _READ_S if acts else min(_READ_S, max(_LEAST_S, remaining_s / 3))
+        self.config.timeout = (connect_s, min(most_s, remaining_s - connect_s))
         try:
             return method(request)
         except _Refusal as e:
@@ -174,7 +177,8 @@ class Channel:
             return UnknownOutcomeError(
                 f"the connection broke during an action ({what}): the next listing shows its outcome"
             )
-        return TemporaryCloudError(f"the cloud was not reached ({what}): check the endpoint and the network")
+        kind = NoAnswerError if isinstance(error.__context__, requests.Timeout) and not acts else TemporaryCloudError
+        return kind(f"the cloud was not reached ({what}): check the endpoint and the network")
 
     def _refused(self, response: requests.Response, needs: Needs, *, acts: bool) -> CloudError:
         """Return the failure that an error status tells of."""
@@ -315,7 +319,8 @@ def _lost(cause: Exception, *, acts: bool) -> CloudError:
         return UnknownOutcomeError(
             f"the answer to an action was lost ({what}): the next listing shows whether it acted"
         )
-    return TemporaryCloudError(f"the cloud did not answer ({what}): the next run tries again")
+    kind = NoAnswerError if isinstance(cause, requests.Timeout) else TemporaryCloudError
+    return kind(f"the cloud did not answer ({what}): the next run tries again")
 
 
 def _was_never_sent(error: SdkException) -> bool:
