@@ -35,7 +35,9 @@ ASLEEP = frozenset({HIBERNATED, "Hibernating", "Awaking"})
 """The phases in which CCE may not answer for a cluster's nodes."""
 STAYS_ASLEEP = (HIBERNATED, "Hibernating")
 """The phases that only an awakening ends."""
-_PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
+PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
+UNDER_WORK = frozenset({"Creating", "Deleting", "Upgrading", "Resizing"})
+"""The phases in which somebody else is at work on the cluster."""
 
 Decision = Union[Action, Hold]
 
@@ -84,7 +86,7 @@ def is_as_desired(state: State, phase: Optional[str]) -> bool:
 def _waiting(phase: Optional[str]) -> str:
     if phase is None:
         return "its phase is missing from the answer"
-    return _PASSING.get(phase) or f"in phase {phase} it is neither hibernated nor woken"
+    return PASSING.get(phase) or f"in phase {phase} it is neither hibernated nor woken"
 
 
 def _kept_by_charging(found: CceCluster) -> Optional[str]:

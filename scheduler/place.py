@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from scheduler.cloud import Cloud
-from scheduler.control_plane import ASLEEP, is_as_desired, plan_control_plane, prove_asleep
+from scheduler.control_plane import ASLEEP, PASSING, UNDER_WORK, is_as_desired, plan_control_plane, prove_asleep
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.execute import ClusterAction, Place
@@ -22,6 +22,7 @@ from scheduler.model import (
     ClusterPlan,
     ControlPlane,
     ControlPlaneAction,
+    ControlPlanePlan,
     Desired,
     Hold,
     HoldKind,
@@ -184,8 +185,9 @@ def _sleeps(cluster: Cluster, found: Found) -> bool:
 def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: Found) -> ClusterPlan:
     cluster, desired = planned.cluster, planned.desired
     if found is None or isinstance(found, CloudError):
+        # Its stops wait too: nodes that stay down under a control plane that stays up may be deleted by an autoscaler.
         reason = "whether its control plane is awake is not known"
-        return _hold_starts(planned, reason)._replace(error=planned.error or found)
+        return _hold_for_control_plane(planned, Power, reason)._replace(error=planned.error or found)
     step = plan_control_plane(desired, found[cluster.cluster_id], (*planned.actions, *planned.holds))
     if step.action is ControlPlaneAction.HIBERNATE:
         try:
@@ -197,18 +199,36 @@ def _with_control_plane(planned: ClusterPlan, cloud: Cloud, seen: Seen, found: F
             return planned._replace(control_plane=step, error=planned.error or e)
         step = prove_asleep(step, nodes.nodes, seen.members.servers[cluster.cluster_id])
     if desired.state is State.RUNNING and not is_as_desired(desired.state, step.phase):
-        planned = _hold_starts(planned, f"waiting for the control plane: {step.phase or 'its phase is not known'}")
+        reason = f"waiting for the control plane: {step.phase or 'its phase is not known'}"
+        planned = _hold_for_control_plane(planned, (Power.START,), reason)
     return planned._replace(control_plane=step)
 
 
 def _with_overdue(planned: ClusterPlan, servers: Iterable[Server], moment: Moment) -> ClusterPlan:
-    """Name what should have been as desired by now. A control plane has its time from the last of its servers on."""
+    """Name what should have been as desired by now. A control plane has its time from the last of its servers on.
+
+    Nothing that a tag asks for is: it does not say since when.
+    """
     cluster, desired, step = planned.cluster, planned.desired, planned.control_plane
+    if desired.since is None and desired.rule.kind == "override":
+        return planned
     overdue = list(find_overdue(cluster, desired, (*planned.actions, *planned.holds), moment))
     late_s = _late_s(planned, moment, servers)
-    if step and late_s is not None and not step.is_kept and not is_as_desired(desired.state, step.phase):
-        overdue.append(Overdue(f"the control plane is in phase {step.phase}", late_s))
+    if step and late_s is not None and _is_waited_for(planned, step):
+        phase = f"in phase {step.phase}" if step.phase else "in a phase that the answer does not tell"
+        overdue.append(Overdue(f"the control plane is {phase}", late_s))
     return planned._replace(overdue=tuple(overdue))
+
+
+def _is_waited_for(planned: ClusterPlan, step: ControlPlanePlan) -> bool:
+    """Whether a control plane keeps a cluster from being as desired: not while people work on it, nor for a reason."""
+    desired = planned.desired
+    if step.is_kept or step.phase in UNDER_WORK or is_as_desired(desired.state, step.phase):
+        return False
+    if desired.since is None and step.phase in PASSING:  # a constant state knows no transition from which it is late
+        return False
+    waits = any(hold.kind is HoldKind.CONTROL_PLANE for hold in planned.holds)
+    return desired.state is State.STOPPED or step.phase in ASLEEP or waits
 
 
 def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> ClusterPlan:
@@ -228,10 +248,11 @@ def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> Clus
 
 def _late_s(planned: ClusterPlan, moment: Moment, servers: Iterable[Server] = ()) -> Optional[int]:
     """Return for how long a cluster, whose servers changed before, has been overdue as a whole; None if it is not."""
-    if moment.now is None or planned.desired.since is None:
+    changes = [parse_api_time(server.updated) for server in servers]
+    begun = max((at for at in (planned.desired.since, *changes) if at is not None), default=None)
+    if moment.now is None or begun is None:
         return None
-    changes = filter(None, (parse_api_time(server.updated) for server in servers))
-    passed_s = int((moment.now - max([planned.desired.since, *changes])).total_seconds())
+    passed_s = int((moment.now - begun).total_seconds())
     return passed_s if passed_s >= overdue_limit_s(planned.cluster, moment.every_s) else None
 
 
@@ -256,8 +277,10 @@ def _spare(planned: ClusterPlan, reason: str) -> ClusterPlan:
     return hold_instead(planned, hold)
 
 
-def _hold_starts(planned: ClusterPlan, reason: str) -> ClusterPlan:
+def _hold_for_control_plane(planned: ClusterPlan, powers: Iterable[Power], reason: str) -> ClusterPlan:
+    held = frozenset(powers)
+
     def hold(action: Action) -> Optional[Hold]:
-        return Hold(HoldKind.CONTROL_PLANE, action.server, reason) if action.power is Power.START else None
+        return Hold(HoldKind.CONTROL_PLANE, action.server, reason) if action.power in held else None
 
     return hold_instead(planned, hold)

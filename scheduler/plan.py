@@ -65,6 +65,8 @@ _MAY_BE_OVERDUE = frozenset(
     {HoldKind.NEEDS_PERSON, HoldKind.STOPPING, HoldKind.IN_TRANSITION, HoldKind.FROZEN, HoldKind.CONTROL_PLANE}
 )
 
+_SETTLED = {State.RUNNING: "ACTIVE", State.STOPPED: "SHUTOFF"}
+
 Decision = Union[Action, Hold]
 
 
@@ -207,6 +209,8 @@ def find_overdue(
         server = decision.server
         if desired.state is State.STOPPED and _is_kept_as_prepaid(cluster, server):
             continue
+        if (server.status or "").upper() == _SETTLED[desired.state] and not server.task_state:
+            continue  # a frozen one that is off all the same
         begun = _later(desired.since, server.created) if desired.since else parse_api_time(server.updated)
         if begun is not None and (moment.now - begun).total_seconds() >= limit_s:
             yield Overdue(_seen_as(server), int((moment.now - begun).total_seconds()), server)
@@ -251,9 +255,9 @@ def _later(since: datetime, text: Optional[str]) -> datetime:
 def _seen_as(server: Server) -> str:
     """Say how a server was seen: its status, task and fault."""
     seen = f"{server.name or server.server_id} is {server.status or 'without a status'}"
-    return (
-        f"{seen}{f' ({server.task_state})' if server.task_state else ''}{f': {server.fault}' if server.fault else ''}"
-    )
+    seen += f" ({server.task_state})" if server.task_state else ""
+    seen += ", frozen" if server.frozen else ""
+    return f"{seen}: {server.fault}" if server.fault else seen
 
 
 def _excluded_by(cluster: Cluster, server: Server, members: Members) -> Optional[str]:

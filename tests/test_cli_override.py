@@ -256,7 +256,7 @@ class TestList:
         scene.clusters["dev"].tags[OVERRIDE_TAG] = "nonsense"
         ended = scene.override("--list")
         assert ended.code == 1
-        assert '! tag cce-scheduler-override: "nonsense" cannot be read' in " ".join(ended.stdout.split())
+        assert "! tag cce-scheduler-override: 'nonsense' cannot be read" in " ".join(ended.stdout.split())
         found = scene.override("--list", "--json").json
         assert [(one["status"], one["tag"]) for one in found] == [("unreadable", "nonsense"), ("none", None)]
 

@@ -415,7 +415,7 @@ def test_no_server_starts_before_its_control_plane_is_available(
     assert set(calls(cloud)) == {"clusters", "servers", *(["awake"] if phase == "Hibernation" else [])}
 
 
-def test_a_failed_list_of_clusters_holds_starts_and_not_stops(cloud: SimulatedCloud, endpoint: str) -> None:
+def test_without_a_list_of_clusters_those_that_hibernate_are_left_alone(cloud: SimulatedCloud, endpoint: str) -> None:
     add_nodes(cloud, add_cluster(cloud), 1)
     (off,) = add_nodes(cloud, add_cluster(cloud, TEST, name="test"), 1)
     cloud.set_status(off, "SHUTOFF")
@@ -423,8 +423,9 @@ def test_a_failed_list_of_clusters_holds_starts_and_not_stops(cloud: SimulatedCl
     waking = make_cluster("test", TEST, RUNNING, control_plane=HIBERNATE)
     found = run(endpoint, hibernating(), waking)
     assert [isinstance(c.error, PermanentCloudError) for c in found.plan.clusters] == [True, True]
+    assert kinds(found.plan.clusters[0]) == {"dev-1": HoldKind.CONTROL_PLANE}
     assert kinds(found.plan.clusters[1]) == {"test-1": HoldKind.CONTROL_PLANE}
-    assert stopped(cloud) == {"dev-1"}
+    assert stopped(cloud) == set()
 
 
 @pytest.mark.parametrize("end", ["/nodes", "/nodepools"])

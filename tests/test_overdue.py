@@ -181,6 +181,8 @@ def overdue(  # noqa: PLR0913 - what a delay hangs on
         pytest.param({**ON, "locked": True}, False, id="row 4: locked"),
         pytest.param({"status": "ERROR", "locked": True}, False, id="locked and broken"),
         pytest.param(OFF, False, id="row 8: as desired, off"),
+        pytest.param({**OFF, "frozen": True}, False, id="row 4: frozen, and as desired, off"),
+        pytest.param({**ON, "frozen": True, "state": RUNNING}, False, id="row 4: frozen, and as desired, on"),
         pytest.param({"state": RUNNING, **ON}, False, id="row 8: as desired, on"),
         pytest.param({**ON, "charging_mode": "1"}, False, id="row 9: prepaid"),
         pytest.param({**ON, "charging_mode": None}, False, id="row 9: perhaps prepaid"),

@@ -30,6 +30,7 @@ from scheduler.model import (
     Window,
 )
 from scheduler.reconcile import place_clusters, run_once
+from scheduler.remote_override import OVERRIDE_TAG, write_override
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import failing, html, reset
@@ -444,26 +445,77 @@ def test_an_action_that_was_lost_on_its_way_is_sent_by_the_next_run(cloud: Simul
 OFFICE_HOURS = Timing("UTC", windows=(Window("0 8 * * *", "0 20 * * *"),))
 
 
+def late_control_plane(
+    cluster: Cluster, now: datetime, phase: str, status: str, since: timedelta
+) -> List[int]:
+    """Return for how long a control plane is overdue, whose one server has been as it is for some time."""
+    cloud = SimulatedCloud(now - since)
+    dev = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV, phase=phase)
+    node = cloud.clusters.add_node(dev, "node")
+    cloud.set_status(node.server_id or "", status)
+    cloud.advance_to(now)
+    with serve(cloud) as endpoint:
+        (planned,) = run_once(make_schedules(cluster), now, connector(endpoint), CLOCK).plan.clusters
+    late = [o for o in planned.overdue if o.server is None]
+    assert [o.text for o in late] == [f"the control plane is in phase {phase}"] * len(late)
+    return [o.for_s for o in late]
+
+
 @pytest.mark.parametrize(
     ("off_for", "late_s"),
     [
-        pytest.param(timedelta(minutes=29), None, id="its servers stopped just now, long after the transition"),
-        pytest.param(timedelta(minutes=30), 1800, id="its servers stopped half an hour ago"),
-        pytest.param(timedelta(hours=9), 16200, id="its servers stopped before the transition"),
+        pytest.param(timedelta(minutes=29), [], id="its servers stopped just now, long after the transition"),
+        pytest.param(timedelta(minutes=30), [1800], id="its servers stopped half an hour ago"),
+        pytest.param(timedelta(hours=9), [16200], id="its servers stopped before the transition"),
     ],
 )
-def test_a_control_plane_has_its_time_from_the_last_of_its_servers_on(
-    off_for: timedelta, late_s: Optional[int]
-) -> None:
+def test_a_control_plane_has_its_time_from_the_last_of_its_servers_on(off_for: timedelta, late_s: List[int]) -> None:
     now = datetime(2026, 12, 2, 0, 30, tzinfo=timezone.utc)
-    cloud = SimulatedCloud(now - off_for)
-    dev = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV, phase="Upgrading")
-    node = cloud.clusters.add_node(dev, "node")
-    cloud.set_status(node.server_id or "", "SHUTOFF")
-    cloud.advance_to(now)
     cluster = make_cluster(timing=OFFICE_HOURS, control_plane=ControlPlane.HIBERNATE)
+    assert late_control_plane(cluster, now, "Error", "SHUTOFF", off_for) == late_s
+
+
+@pytest.mark.parametrize(
+    ("hour", "phase", "status", "is_late"),
+    [
+        pytest.param(14, "Upgrading", "ACTIVE", False, id="an upgrade in the day, the servers up"),
+        pytest.param(14, "Upgrading", "SHUTOFF", False, id="an upgrade, and a server waits for it"),
+        pytest.param(14, "Error", "ACTIVE", False, id="broken in the day, and nobody waits for it"),
+        pytest.param(14, "Error", "SHUTOFF", True, id="broken, and a server waits for it"),
+        pytest.param(14, "Hibernation", "ACTIVE", True, id="asleep in the day"),
+        pytest.param(2, "Resizing", "SHUTOFF", False, id="being resized at night"),
+        pytest.param(2, "Error", "SHUTOFF", True, id="broken at night"),
+    ],
+)
+def test_a_control_plane_is_overdue_where_it_is_what_the_cluster_waits_for(
+    hour: int,
+    phase: str,
+    status: str,
+    is_late: bool,  # noqa: FBT001
+) -> None:
+    now = datetime(2026, 12, 2, hour, tzinfo=timezone.utc)
+    cluster = make_cluster(timing=OFFICE_HOURS, control_plane=ControlPlane.HIBERNATE)
+    assert bool(late_control_plane(cluster, now, phase, status, timedelta(hours=5))) is is_late
+
+
+@pytest.mark.parametrize(
+    ("phase", "late_s"),
+    [("Error", [18000]), ("Hibernating", []), ("Hibernation", [])],
+    ids=["stuck", "under way", "asleep"],
+)
+def test_a_control_plane_under_a_constant_state_has_its_time_from_its_servers(phase: str, late_s: List[int]) -> None:
+    cluster = make_cluster(state=State.STOPPED, control_plane=ControlPlane.HIBERNATE)
+    assert late_control_plane(cluster, NOW, phase, "SHUTOFF", timedelta(hours=5)) == late_s
+
+
+def test_nothing_that_a_tag_asks_for_is_overdue_as_it_does_not_say_since_when() -> None:
+    cloud = SimulatedCloud(NOW - timedelta(days=3))
+    dev = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+    cloud.clusters.add_node(dev, "node")
+    dev.tags[OVERRIDE_TAG] = write_override(State.STOPPED, NOW + timedelta(hours=2))
+    cloud.advance_to(NOW)
+    schedules = make_schedules(make_cluster(state=State.RUNNING))._replace(remote_overrides=True)
     with serve(cloud) as endpoint:
-        (planned,) = run_once(make_schedules(cluster), now, connector(endpoint), CLOCK).plan.clusters
-    assert [(o.text, o.for_s) for o in planned.overdue] == (
-        [("the control plane is in phase Upgrading", late_s)] if late_s else []
-    )
+        found = run_once(schedules, NOW, connector(endpoint), CLOCK)
+    assert [outcome.power for outcome in found.outcomes] == [Power.STOP_SOFT]
+    assert not found.has_failed

@@ -41,11 +41,23 @@ def test_reads_what_a_person_writes(value: str) -> None:
         *("", "running", "running@", "@2026-12-01T15:00:00Z", "on@2026-12-01T15:00:00Z", "running@tonight"),
         *("running@2026-12-01", "running@2026-12-01T15:00:00", "running@15:00", "running 2026-12-01T15:00:00Z"),
         *("running@0001-01-01T00:00:00+14:00", "running@2026-12-01T15:00:00Z@"),
+        # What only some versions of Python would read.
+        *("running@20261201T150000Z", "running@2026-12-01T15:00:00+0700", "running@2026-12-01T15:00:00+07"),
+        *("running@2026-12-01T15:00:00.5Z", "running@2026-W49-2T15:00:00Z", "running@2026-12-01T15:00:00 +07:00"),
     ],
 )
 def test_refuses_what_cannot_be_read(value: str) -> None:
     with pytest.raises(InputError, match=r"cannot be read: write a state and until when"):
         read_override(tags(value), NOW)
+
+
+def test_an_example_is_one_that_could_be_written_now_and_nothing_in_it_reaches_a_terminal() -> None:
+    with pytest.raises(InputError) as raised:
+        read_override(tags("stopped\x1b[2J\n"), NOW)
+    assert str(raised.value).isprintable()
+    example = read_override(tags(str(raised.value).rpartition(" ")[2]), NOW)
+    assert example is not None
+    assert example.end == NOW + timedelta(hours=3)
 
 
 @pytest.mark.parametrize(("days", "refused"), [(7, False), (7.001, True), (8, True), (400, True)])
