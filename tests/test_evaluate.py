@@ -18,6 +18,7 @@ from scheduler.evaluate import (
     fires_alike,
     know_firings,
     list_firings,
+    parts_at,
     state_at,
     transitions,
 )
@@ -685,6 +686,19 @@ def test_what_repeats_by_the_day_or_week_fires_as_croniter_says() -> None:
             expected = (cron.get_prev(datetime, local + minute), cron.get_next(datetime, local))
             assert firings.gap_at(local + 59 * SECOND) == expected
         assert "_cron" not in vars(known)
+
+
+@pytest.mark.parametrize("at", ["2026-12-01T19:59:59+00:00", "2026-12-01T20:10+00:00"])
+def test_the_first_start_after_an_excluded_date_is_found_from_any_time_of_it(at: str) -> None:
+    excluded = windows("UTC", ("0,30 0,20 * * *", "15 1,21 * * *"))._replace(excluded_dates={"2026-12-01": ""})
+    found = desired_state(cluster(excluded), utc(at))
+    assert (found.state, found.until) == (State.STOPPED, utc("2026-12-02T00:00+00:00"))
+
+
+def test_the_parts_of_a_window_are_its_events_on_either_side() -> None:
+    (part,) = parts_at(windows("UTC", ("0 8 * * *", "0 20 * * *")), utc("2026-12-01T14:00+00:00")).windows
+    assert (part.newest_start, part.next_stop) == (utc("2026-12-01T08:00+00:00"), utc("2026-12-01T20:00+00:00"))
+    assert (part.newest_stop, part.next_start) == (utc("2026-11-30T20:00+00:00"), utc("2026-12-02T08:00+00:00"))
 
 
 def test_lists_the_firings_of_a_week_where_they_repeat_and_are_few() -> None:

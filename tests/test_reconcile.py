@@ -445,9 +445,7 @@ def test_an_action_that_was_lost_on_its_way_is_sent_by_the_next_run(cloud: Simul
 OFFICE_HOURS = Timing("UTC", windows=(Window("0 8 * * *", "0 20 * * *"),))
 
 
-def late_control_plane(
-    cluster: Cluster, now: datetime, phase: str, status: str, since: timedelta
-) -> List[int]:
+def late_control_plane(cluster: Cluster, now: datetime, phase: str, status: str, since: timedelta) -> List[int]:
     """Return for how long a control plane is overdue, whose one server has been as it is for some time."""
     cloud = SimulatedCloud(now - since)
     dev = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV, phase=phase)
