@@ -6,7 +6,7 @@ warning. What each check is called is part of the machine output:
 ==============  =============================================================  ===================================
 check           warning                                                        refused
 ==============  =============================================================  ===================================
-cluster         it cannot be looked up, and nothing asks for that              CCE knows no such cluster
+cluster         CCE calls it by quite another name                             CCE knows no such cluster
 rights          what cannot be read is of no use to the file                   the file needs it
 phase           not one in which all works                                     one that keeps it from hibernating
 members         nodes without the tag are never stopped; there are none        servers with the tag are no nodes
@@ -207,6 +207,14 @@ def _check_cluster(case: _Case) -> Iterator[Finding]:
             f"CCE knows no cluster {cluster.cluster_id} in {cluster.region}, project {cluster.project_id}: correct "
             "cluster_id, region or project_id",
         )
+    elif case.found is not None and _is_another_name(cluster.name, case.found.name or ""):
+        yield _warning("cluster", f'CCE calls this cluster "{case.found.name}": check cluster_id')
+
+
+def _is_another_name(name: str, found: str) -> bool:
+    """Whether two names have nothing in common: neither is part of the other, however their words are joined."""
+    ours, theirs = ("".join(c for c in text.casefold() if c.isalnum()) for text in (name, found))
+    return ours not in theirs and theirs not in ours
 
 
 def _check_rights(case: _Case) -> Iterator[Finding]:

@@ -171,6 +171,13 @@ def autoscale_prepaid(scene: Scene) -> None:
     scene.dev.is_prepaid = True
 
 
+def call(name: str) -> Callable[[Scene], None]:
+    def rename(scene: Scene) -> None:
+        scene.dev.name = name
+
+    return rename
+
+
 def phase(text: str) -> Callable[[Scene], None]:
     return lambda scene: scene.cloud.clusters.set_phase(scene.dev, text)
 
@@ -218,6 +225,12 @@ TAIL = "function:\n  every: 15m\n"
             ("", ""),
             ("warning", "charging", "1 server stopped for nothing: dev-1 (billed when stopped: ultra-h"),
             id="disks",
+        ),
+        pytest.param(
+            call("production"),
+            ("", ""),
+            ("warning", "cluster", 'CCE calls this cluster "production": check cluster_id'),
+            id="another name",
         ),
         pytest.param(lock, ("", ""), ("warning", "servers", "1 server locked, so never touched: dev-1"), id="locked"),
         pytest.param(fail, ("", ""), ("warning", "servers", "needs a person: dev-1 (ERROR)"), id="error"),
@@ -284,6 +297,10 @@ def test_finds(
         pytest.param(autoscale, (ACCEPT, ""), id="autoscaled and accepted"),
         pytest.param(autoscale, (HIBERNATE, ""), id="autoscaled and hibernated right after"),
         pytest.param(phase("Hibernation"), (HIBERNATE, ""), id="asleep as it should be"),
+        *(
+            pytest.param(call(name), ("", ""), id=f"a name like {name}")
+            for name in ("DEV", "d_e-v", "team-dev", "Team_Dev", "d", "")
+        ),
         pytest.param(
             stray, ("    exclude: {servers: [stray]}\n", ""), id="a server that is no node, and never touched"
         ),
