@@ -115,7 +115,17 @@ class TestCleanAccount:
     def test_of_the_simulated_cloud_passes(self, scene: Scene) -> None:
         ended = run("doctor", "--simulated", "--file", str(scene.file))
         assert (ended.code, ended.stderr) == (0, "")
-        assert ended.stdout.endswith("Clusters: 2 ok, 0 warning, 0 refused.\n")
+        assert ended.stdout.endswith(
+            "\nRights: none was tried, since the cloud is simulated and your keys were not used\n\n"
+            "Clusters: 2 ok, 0 warning, 0 refused.\n"
+        )
+        assert "worked in" not in ended.stdout
+
+    def test_of_the_simulated_cloud_claims_no_right(self, scene: Scene) -> None:
+        shown = run("doctor", "--simulated", "--file", str(scene.file), "--json").json
+        assert (shown["rights"], shown["simulated"]) == ([], True)
+        shown = scene.doctor("--json").json
+        assert (len(shown["rights"]), shown["simulated"]) == (4, False)
 
     def test_looks_at_a_cluster_that_is_not_enabled_if_it_is_named(self, scene: Scene) -> None:
         ended = scene.doctor("--cluster", "old", "--json")
