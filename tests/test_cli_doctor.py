@@ -12,7 +12,7 @@ from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serv
 from scheduler.simulated.calls import Call, Fault, failing
 from scheduler.simulated.cloud import RIGHTS
 from scheduler.simulated.clusters import SimulatedCluster
-from tests.cli_runner import Ended, check_golden, isolate, run
+from tests.cli_runner import SIMULATED, Ended, check_golden, isolate, run
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=timezone.utc)
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -114,7 +114,7 @@ class TestCleanAccount:
 
     def test_of_the_simulated_cloud_passes(self, scene: Scene) -> None:
         ended = run("doctor", "--simulated", "--file", str(scene.file))
-        assert (ended.code, ended.stderr) == (0, "")
+        assert (ended.code, ended.stderr) == (0, SIMULATED)
         assert ended.stdout.endswith(
             "\nRights: none was tried, since the cloud is simulated and your keys were not used\n\n"
             "Clusters: 2 ok, 0 warning, 0 refused.\n"

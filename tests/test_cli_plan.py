@@ -20,7 +20,7 @@ from scheduler.reconcile import run_once
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, failing
 from scheduler.simulated.clusters import SimulatedCluster
-from tests.cli_runner import GOLDEN, check_golden, heed_interrupts, isolate, run
+from tests.cli_runner import GOLDEN, SIMULATED, check_golden, heed_interrupts, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
 NIGHT_AT = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
@@ -75,7 +75,7 @@ class TestPlan:
     def test_reads_like_a_diff(self, monkeypatch: pytest.MonkeyPatch, name: str, options: List[str]) -> None:
         monkeypatch.setenv("COLUMNS", "80")
         ended = run("plan", "--simulated", "--at", NIGHT, *options)
-        assert (ended.code, ended.stderr) == (0, "")
+        assert (ended.code, ended.stderr) == (0, SIMULATED)
         check_golden(name, ended.stdout)
 
     def test_asks_the_cloud_and_changes_nothing(self, cloud: SimulatedCloud, endpoint: str) -> None:
@@ -316,13 +316,15 @@ class TestApply:
             ended = run("apply", "--simulated", "--wait")
         assert ended.code == 0
         assert ended.stdout.endswith("Applied: 1 started, 6 stopped, 7 held, 0 failed.\n")
-        assert ended.stderr.splitlines()[0] == "5 of 12 servers as desired"
+        assert ended.stderr.startswith(SIMULATED)
+        assert ended.stderr.splitlines()[1] == "5 of 12 servers as desired"
         assert ended.stderr.splitlines()[-1] == "12 of 12 servers as desired"
 
     def test_says_in_machine_output_that_it_converged(self) -> None:
         with freeze_time(NIGHT_AT):
             ended = run("apply", "--simulated", "--wait", "--json")
         assert (ended.code, ended.json["converged"]) == (0, True)
+        assert ended.stderr.startswith(SIMULATED)
 
     def test_gives_up_and_names_what_is_missing(self) -> None:
         with freeze_time(NIGHT_AT):
