@@ -8,7 +8,7 @@ looked at only around their changes.
 
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any, Container, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
@@ -69,7 +69,7 @@ def find_cautions(checked: Checked, now: datetime) -> List[Problem]:
         found += _check_clocks(place, now)
     found += _check_overrides(checked, now)
     found += _check_calendars(checked, now)
-    found += _check_settings(checked)
+    found += _check_settings(checked, now)
     found += _check_homes(checked.schedules.clusters)
     found += _check_zones(checked)
     found += find_misreadings(checked)
@@ -414,14 +414,13 @@ def _names_of(checked: Checked) -> FrozenSet[str]:
 
 def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
     users = _users_of_calendars(checked, _names_of(checked))
-    today = (now - timedelta(hours=12)).date()  # where it is earliest
     for name, calendar in _named(checked.document.data, "calendars"):
         if name not in users:
             continue
         path: Path_ = ("calendars", name)
         if name not in checked.holidays_last:
             ran_out = max(text[-len("2026-12-05") :] for text in calendar["dates"])
-            if ran_out < today.isoformat():
+            if ran_out < _first_day(now):
                 yield (*path, "dates"), f"ran out on {ran_out}: write the coming dates, or remove the calendar"
     for name, end in find_ends(checked, _names_of(checked)).items():
         yield from ((("calendars", name, "country"), message) for message in check_end(end, now)[0])
@@ -442,12 +441,15 @@ def _users_of_calendars(checked: Checked, names: Container[str]) -> Dict[str, Fr
 # Settings that work against each other
 
 
-def _check_settings(checked: Checked) -> Iterator[_Caution]:
+def _check_settings(checked: Checked, now: datetime) -> Iterator[_Caution]:
     """Yield one warning for all clusters that have it from one place."""
     found: Dict[_Caution, List[str]] = {}
+    defaults = checked.document.data.get("defaults", {})
     for number, cluster in enumerate(checked.schedules.clusters):
-        for key, message in _odd_settings(cluster) if cluster.enabled else ():
-            is_own = key in checked.document.data["clusters"][number]
+        entry = checked.document.data["clusters"][number]
+        odd = chain(_odd_settings(cluster), _odd_defaults(cluster.timing, entry, defaults, now))
+        for key, message in odd if cluster.enabled else ():
+            is_own = key in entry
             path: Path_ = ("clusters", number, key) if is_own else ("defaults", key)
             found.setdefault((path, message), []).append(cluster.name)
     for (path, message), names in found.items():
@@ -466,6 +468,39 @@ def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
     if cluster.hard_after_s is not None and enforce_s is not None and cluster.hard_after_s >= enforce_s:
         length = describe_duration(enforce_s)
         yield "hard_after", f"enforce ends after {length}, before a stop can become HARD: write less than {length}"
+
+
+def _odd_defaults(
+    timing: Timing, entry: Mapping[str, Any], defaults: Mapping[str, Any], now: datetime
+) -> Iterator[Tuple[str, str]]:
+    """Yield what makes a cluster with a constant state of its own depart from it, though only the defaults say so."""
+    state = timing.state
+    if state is None or not any(key in entry for key in ("state", "schedule")):
+        return
+    other = State.STOPPED if state is State.RUNNING else State.RUNNING
+    dates = (day for day in sorted(timing.excluded_dates) if day >= _first_day(now))
+    day = next(dates, None) if defaults.get("exclude", {}).get("dates") else None
+    if day is not None and "on_excluded_dates" not in entry and timing.on_excluded_dates.value == other.value:
+        message = (
+            f"`state: {state.value}` does not hold on the excluded dates of the defaults, the next of which is {day}: "
+            f"write `on_excluded_dates: no_start` in the cluster to keep it {state.value}, "
+            f"or `on_excluded_dates: {other.value}` there if that is right"
+        )
+        yield "on_excluded_dates", message
+    overrides = () if "overrides" in entry else timing.overrides
+    begin = min((o.start for o in overrides if o.end > now and o.state is other), default=None)
+    if begin is not None:
+        at = f"{begin.astimezone(ZoneInfo(timing.timezone)):%Y-%m-%d %H:%M} {timing.timezone}"
+        message = (
+            f"`state: {state.value}` does not hold from {at}, since the overrides of the defaults are for it too: "
+            f"write `overrides: []` in the cluster to keep it {state.value}, or its own ones"
+        )
+        yield "overrides", message
+
+
+def _first_day(now: datetime) -> str:
+    """Return the local date where it is earliest, ISO."""
+    return (now - timedelta(hours=12)).date().isoformat()
 
 
 # Where clusters are

@@ -68,6 +68,8 @@ _MOST_LISTED, _MOST_OVERRIDES = 1000, 200  # as in the schema, which has refused
 _MOST_PROBLEMS = 200
 """Each takes its time to tell, and a file can have one in every character."""
 _cron_problem = lru_cache(maxsize=4096)(cron_problem)
+_SET = re.compile(r"\[([^!]|!.)[^]]*\]", re.DOTALL)
+"""A set of characters in a pattern, as fnmatch sees it: a ] that comes first does not end it."""
 _DATES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})?")
 _DATES_HINT = "a date such as 2026-12-05, or a range such as 2026-12-28..2027-01-02"
 
@@ -254,6 +256,7 @@ class _Builder:
             self._choose_when(("defaults",), self._defaults, self._default_when)
         self._default_dates = self._read_listed_dates(("defaults",), self._defaults, {})
         self._default_lasts = self._holidays_used(("defaults",), self._defaults)
+        self._check_patterns(("defaults",), self._defaults)
         self._default_exclude = {key: self._texts(("defaults",), self._defaults, key) for key in Exclude._fields}
 
     def _report(self, path: Path_, message: str, *, at_key: bool = False) -> None:
@@ -419,6 +422,7 @@ class _Builder:
             return None
         when = self._choose_when(path, data, self._read_when(path, data))
         excluded = self._read_excluded_dates(path, data)
+        self._check_patterns(path, data)
         zone = (when and when.timezone) or self._cluster_zone(path, data) or self._file_zone
         overrides = self._read_overrides(path, data, zone)
         name, cluster_id = self._get(path, data, "name"), self._get(path, data, "cluster_id")
@@ -469,6 +473,13 @@ class _Builder:
     def _excluded(self, path: Path_, data: Mapping[str, Any], key: str) -> List[Tuple[Path_, str]]:
         """Return what a cluster or the defaults exclude, each with its path."""
         return self._listed((*path, "exclude", key), _mapping(data.get("exclude")).get(key))
+
+    def _check_patterns(self, path: Path_, data: Mapping[str, Any]) -> None:
+        """Report patterns that would mean a bracket where a set was meant, and exclude nothing."""
+        for place, text in self._excluded(path, data, "servers"):
+            if "[" in _SET.sub("", text):
+                message = f"{quote(text)} has a [ without its ]: write a set of characters such as [ab], or [[] for a ["
+                self._report(place, message)
 
     def _listed(self, path: Path_, texts: Any) -> List[Tuple[Path_, str]]:
         """Return the sound texts of a list, each with its path."""

@@ -6,7 +6,7 @@ warning. What each check is called is part of the machine output:
 ==============  =============================================================  ===================================
 check           warning                                                        refused
 ==============  =============================================================  ===================================
-cluster         it cannot be looked up, and nothing asks for that              CCE knows no such cluster
+cluster         CCE calls it by quite another name                             CCE knows no such cluster
 rights          what cannot be read is of no use to the file                   the file needs it
 phase           not one in which all works                                     one that keeps it from hibernating
 members         nodes without the tag are never stopped; there are none        servers with the tag are no nodes
@@ -38,7 +38,6 @@ from scheduler.model import (
     Cluster,
     ControlPlane,
     Desired,
-    Exclude,
     Hold,
     HoldKind,
     Membership,
@@ -50,7 +49,7 @@ from scheduler.model import (
     State,
 )
 from scheduler.observe import reads_nodes
-from scheduler.plan import Members, NodeList, decide, find_members
+from scheduler.plan import Exclusion, Members, NodeList, decide, find_matching, find_members
 from scheduler.remote_override import OVERRIDE_TAG, read_override
 from scheduler.savings import billed_when_stopped
 
@@ -208,6 +207,14 @@ def _check_cluster(case: _Case) -> Iterator[Finding]:
             f"CCE knows no cluster {cluster.cluster_id} in {cluster.region}, project {cluster.project_id}: correct "
             "cluster_id, region or project_id",
         )
+    elif case.found is not None and _is_another_name(cluster.name, case.found.name or ""):
+        yield _warning("cluster", f'CCE calls this cluster "{case.found.name}": check cluster_id')
+
+
+def _is_another_name(name: str, found: str) -> bool:
+    """Whether two names have nothing in common: neither is part of the other, however their words are joined."""
+    ours, theirs = ("".join(c for c in text.casefold() if c.isalnum()) for text in (name, found))
+    return ours not in theirs and theirs not in ours
 
 
 def _check_rights(case: _Case) -> Iterator[Finding]:
@@ -370,31 +377,13 @@ def _check_servers(case: _Case) -> Iterator[Finding]:
             yield _warning("servers", f"{_servers(names)} {what}: {_join(names)}")
 
 
-def _matching(case: _Case) -> Iterator[Tuple[str, str]]:
+def _matching(case: _Case) -> Iterator[Exclusion]:
     """Yield the exclusions of a cluster that match something."""
-    exclude, pools = case.cluster.exclude, case.facts.pools
-    for text in exclude.servers:
-        if _matches(case, Exclude(servers=(text,)), f'excluded by server "{text}"'):
-            yield "servers", text
-    for text in exclude.tags:
-        if _matches(case, Exclude(tags=(text,)), f'excluded by tag "{text}"'):
-            yield "tags", text
-    for pool in () if pools is None or isinstance(pools, CloudError) else pools:
-        for text in exclude.node_pools:
-            if text == pool.name or text.lower() == pool.pool_id.lower():
-                yield "node_pools", text
+    pools = case.facts.pools
+    return find_matching(case.cluster.exclude, case.servers, None if isinstance(pools, CloudError) else pools)
 
 
-def _matches(case: _Case, exclude: Exclude, reason: str) -> bool:
-    alone = case.cluster._replace(exclude=exclude)
-    return any(_reason(decide(alone, _STOPPED, server, case.members)) == reason for server in case.servers)
-
-
-def _reason(decision: "Union[Action, Hold]") -> str:
-    return decision.reason if isinstance(decision, Hold) else ""
-
-
-def _check_exclusions(case: _Case, matched: "Set[Tuple[str, str]]") -> Iterator[Finding]:
+def _check_exclusions(case: _Case, matched: "Set[Exclusion]") -> Iterator[Finding]:
     """Name what matches nothing: here, nor in another cluster that has it from the same defaults."""
     exclude = case.cluster.exclude
     idle: Dict[str, List[str]] = {}

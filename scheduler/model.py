@@ -7,7 +7,7 @@ Instants are aware datetimes in UTC unless a name says ``local``; durations are 
 
 from datetime import date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Mapping, NamedTuple, NewType, Optional, Tuple
+from typing import TYPE_CHECKING, Mapping, NamedTuple, NewType, Optional, Sequence, Tuple
 
 from scheduler.errors import SchedulerError
 
@@ -352,6 +352,7 @@ class ClusterPlan(NamedTuple):
 
     ``warnings`` are what a person should know; ``error`` is why nothing can be decided for the cluster, or for its
     control plane. Both, and anything ``overdue``, are about now: a look at another time has none of the latter.
+    ``pools`` are CCE's node pools of the cluster, None where nobody asked for them.
     """
 
     cluster: Cluster
@@ -362,6 +363,7 @@ class ClusterPlan(NamedTuple):
     error: Optional[SchedulerError] = None
     control_plane: Optional[ControlPlanePlan] = None
     overdue: Tuple[Overdue, ...] = ()
+    pools: Optional[Sequence[NodePool]] = None
 
 
 class Plan(NamedTuple):

@@ -28,7 +28,7 @@ never is: nobody expects it to stop.
 
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from scheduler.errors import UnsafePlanError
 from scheduler.model import (
@@ -68,6 +68,8 @@ _MAY_BE_OVERDUE = frozenset(
 _SETTLED = {State.RUNNING: "ACTIVE", State.STOPPED: "SHUTOFF"}
 
 Decision = Union[Action, Hold]
+Exclusion = Tuple[str, str]
+"""A list of `Exclude`, and a text in it."""
 
 
 class NodeList(NamedTuple):
@@ -142,7 +144,8 @@ def make_plan(at: datetime, clusters: Sequence[ClusterPlan], limits: Limits) -> 
 def plan_cluster(cluster: Cluster, desired: Desired, members: Members, moment: Moment = ELSEWHEN) -> ClusterPlan:
     """Decide for every server of one cluster."""
     servers = members.servers.get(cluster.cluster_id, ())
-    planned = ClusterPlan(cluster, desired)
+    node_list = members.lists.get(cluster.cluster_id)
+    planned = ClusterPlan(cluster, desired, pools=node_list.pools if node_list else None)
     return with_decisions(planned, [decide(cluster, desired, server, members, moment) for server in servers])
 
 
@@ -216,6 +219,16 @@ def find_overdue(
             yield Overdue(_seen_as(server), int((moment.now - begun).total_seconds()), server)
 
 
+def find_matching(
+    exclude: Exclude, servers: Sequence[Server], pools: Optional[Iterable[NodePool]]
+) -> Iterator[Exclusion]:
+    """Yield the exclusions of a cluster that match one of its servers, or of its node pools."""
+    yield from (("servers", text) for text in exclude.servers if any(_is_server(text, s) for s in servers))
+    yield from (("tags", text) for text in exclude.tags if any(_is_tag(text, t) for s in servers for t in s.tags or ()))
+    for pool in pools or ():
+        yield from (("node_pools", text) for text in exclude.node_pools if _is_pool(text, pool.pool_id, pool.name))
+
+
 def overdue_limit_s(cluster: Cluster, every_s: int) -> int:
     """Return after how many seconds a cluster is overdue; cut so that the last run before the hands are off reports."""
     enforce_s = cluster.timing.enforce_s
@@ -264,7 +277,7 @@ def _excluded_by(cluster: Cluster, server: Server, members: Members) -> Optional
     """Say which rule keeps a server from being touched, or what a rule would have to know; None if it may be."""
     exclude = cluster.exclude
     for pattern in exclude.servers:
-        if pattern.lower() == server.server_id.lower() or (server.name and fnmatchcase(server.name, pattern)):
+        if _is_server(pattern, server):
             return f'excluded by server "{pattern}"'
     if server.tags is None:
         return "excluded: its tags are missing from the answer"
@@ -273,7 +286,7 @@ def _excluded_by(cluster: Cluster, server: Server, members: Members) -> Optional
         if key == OFF_TAG and value != "on":
             return f'excluded by its tag "{tag}"'
         for wanted in exclude.tags:
-            if wanted in (tag, key) or wanted == f"{tag}=":
+            if _is_tag(wanted, tag):
                 return f'excluded by tag "{wanted}"'
     if exclude.servers and not server.name:
         return "excluded: its name is missing from the answer"
@@ -288,11 +301,23 @@ def _excluded_by_pool(exclude: Exclude, server: Server, node_list: Optional[Node
     for pool_id in filter(None, {node.pool_id for node in listed}):
         name = names.get(pool_id)
         for wanted in exclude.node_pools:
-            if wanted == name or wanted.lower() == pool_id.lower():
+            if _is_pool(wanted, pool_id, name):
                 return f'excluded by node pool "{wanted}"'
         if not name:
             return "excluded: the name of its node pool is not known"
     return None
+
+
+def _is_server(pattern: str, server: Server) -> bool:
+    return pattern.lower() == server.server_id.lower() or bool(server.name and fnmatchcase(server.name, pattern))
+
+
+def _is_tag(wanted: str, tag: str) -> bool:
+    return wanted in (tag, tag.partition("=")[0], f"{tag}=")
+
+
+def _is_pool(wanted: str, pool_id: str, name: Optional[str]) -> bool:
+    return wanted == name or wanted.lower() == pool_id.lower()
 
 
 def _status_text(server: Server) -> str:

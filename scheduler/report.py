@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
+    EVERY_CLUSTER,
     Cluster,
     ClusterPlan,
     ControlPlaneOutcome,
@@ -151,6 +152,8 @@ def summarise(run: Run) -> str:
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
     text += f", left {left} to the next run" if left else ""
+    if any(c.cluster.cluster_id == EVERY_CLUSTER for c in run.plan.clusters):
+        text = f"all CCE clusters of the project: {text}"
     errors = run_errors(run)
     return f"{text}; failed: {'; '.join(str(e) for e in errors)}" if errors else text
 

@@ -1,10 +1,12 @@
 """What the function is told from outside: settings and credentials, checked. Pure: looking them up is handed in.
 
 A setting is user data of the function or a variable of its environment; an empty one counts as absent, except
-``clusterId``: an id that was meant and is empty must not become "every cluster".
+``clusterId``: an id that was meant and is empty must not become "every cluster". Nor must one whose name is misspelt:
+settings cannot be listed, so the likely misspellings are looked up.
 """
 
-from typing import Callable, NamedTuple, Optional, Tuple
+from itertools import product
+from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from scheduler.errors import InputError
 from scheduler.model import ClusterId, State, StopType
@@ -15,6 +17,11 @@ Lookup = Callable[[str], Optional[str]]
 DEFAULT_TIMEOUT_S = 60
 LEAST_TIMEOUT_S = 15
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_CLUSTER = ("cluster", "Cluster", "CLUSTER", "clusters", "Clusters", "CLUSTERS")
+_NAMING = (
+    *("", "id", "Id", "ID", "ids", "Ids", "IDs", "IDS", "uid", "Uid", "UID", "uids", "Uids", "UIDs", "UIDS"),
+    *("name", "Name", "NAME", "names", "Names", "NAMES"),
+)
 
 
 class Credentials:
@@ -95,6 +102,8 @@ def _read_one_shot(lookup: Lookup) -> Optional[OneShot]:
         return None
     action = _one_of(lookup, "action", ("start", "stop"))
     ids = [text for text in (lookup("clusterId"), lookup("cluster_ids")) if text is not None]
+    if not ids:
+        _refuse_misspelt(lookup)
     found = tuple(ClusterId(part.strip().lower()) for text in ids for part in text.split(","))
     if any(not cluster_id for cluster_id in found):
         raise InputError(
@@ -105,3 +114,25 @@ def _read_one_shot(lookup: Lookup) -> Optional[OneShot]:
         cluster_ids=tuple(dict.fromkeys(found)) or None,
         stop_type=StopType(_one_of(lookup, "type", ("SOFT", "HARD"))),
     )
+
+
+def _refuse_misspelt(lookup: Lookup) -> None:
+    """Raise `InputError` where ids seem to be set by another name: neither of the right ones is."""
+    wrong = next((name for name in _misspellings() if lookup(name) is not None), None)
+    if wrong is not None:
+        raise InputError(
+            f"setting {wrong} is not known, so nothing was done: write clusterId, or cluster_ids for several, "
+            "or remove it to mean every CCE cluster"
+        )
+
+
+def _misspellings() -> Iterator[str]:
+    """Yield what is likely meant to be clusterId or cluster_ids; these, too."""
+    for separator, cluster, naming in product(("", "_", "-", ".", " "), _CLUSTER, _NAMING):
+        name = f"{cluster}{separator}{naming}" if naming else cluster
+        yield from (name, *(f"{prefix}{separator}{name}" for prefix in ("cce", "Cce", "CCE")))
+    for name in ("clusterId", "cluster_ids"):
+        for n in range(len(name)):
+            yield name[:n] + name[n + 1 :]  # a letter is missing
+            yield name[: n + 1] + name[n:]  # one is there twice
+            yield name[:n] + name[n : n + 2][::-1] + name[n + 2 :]  # two are swapped

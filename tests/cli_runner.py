@@ -13,6 +13,8 @@ import pytest
 from scheduler.cli.application import application
 
 GOLDEN = Path(__file__).parent / "golden" / "cli"
+SIMULATED = "simulated cloud: its servers are made up from the file; yours are not touched\n"
+"""What every command with --simulated says on stderr."""
 
 
 class Ended(NamedTuple):

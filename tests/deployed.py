@@ -79,8 +79,8 @@ class Scene:
         self.build: Callable[[ScheduleFiles, str], Zip] = build
         self.environ: Dict[str, str] = dict(ENVIRON)
         cloud.functions.runner = self.run_function
-        for cluster_id in (DEV, DEMO):
-            cloud.clusters.add(cluster_id, project_id=PROJECT, cluster_id=cluster_id)
+        for name, cluster_id in (("dev", DEV), ("demo", DEMO)):
+            cloud.clusters.add(name, project_id=PROJECT, cluster_id=cluster_id)
         self.write()
 
     def write(self, clusters: str = DEV_CLUSTER + DEMO_CLUSTER, function: str = FUNCTION) -> None:

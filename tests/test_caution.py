@@ -407,9 +407,9 @@ defaults:
     - {state: running, from: 2026-11-20T08:00, until: 2026-11-20T12:00}
     - {state: running, from: 2026-11-20T08:00, until: 2026-11-21T12:00}
 clusters:
-  - {name: a, cluster_id: a, state: stopped, timezone: Asia/Bangkok}
-  - {name: b, cluster_id: b, state: stopped, timezone: America/New_York}
-  - {name: c, cluster_id: c, state: stopped, overrides: []}
+  - {name: a, cluster_id: a, state: running, timezone: Asia/Bangkok}
+  - {name: b, cluster_id: b, state: running, timezone: America/New_York}
+  - {name: c, cluster_id: c, state: running, overrides: []}
 """
         assert cautions(text, utc("2026-11-20T16:59:59+00:00")) == []
         assert cautions(text, utc("2026-11-20T17:00:00+00:00")) == [
@@ -533,6 +533,82 @@ clusters:
         message = f"for a, enforce ends after {ends}, before a stop can become HARD: write less than {ends}"
         found = [text.partition(" ")[2] for text in self.with_settings(settings, when)]
         assert found == ([f"clusters[0].hard_after: {message}"] if ends else [])
+
+
+class TestConstantStates:
+    """A cluster that is always in one state takes part in the dates and overrides of the defaults."""
+
+    DEFAULTS = "exclude: {dates: [2026-12-05]}, on_excluded_dates: stopped"
+    OVERRIDE = "{state: stopped, from: 2026-12-24T00:00, until: 2026-12-26T00:00}"
+
+    @staticmethod
+    def with_defaults(defaults: str, cluster: str) -> List[str]:
+        text = (
+            f"defaults: {{region: r, project_id: p, {defaults}}}\n"
+            f"schedules: {{always-on: {{state: running}}, never: {{state: stopped}}}}\n"
+            f"clusters:\n  - {{name: prod, cluster_id: a, {cluster}}}\n"
+        )
+        return [text.partition(" ")[2] for text in cautions(text)]
+
+    @pytest.mark.parametrize(
+        ("defaults", "cluster", "state", "other"),
+        [
+            pytest.param(DEFAULTS, "state: running", "running", "stopped", id="running"),
+            pytest.param(DEFAULTS, "schedule: always-on", "running", "stopped", id="by a schedule"),
+            pytest.param(f"state: stopped, {DEFAULTS}", "state: running", "running", "stopped", id="its own state"),
+            pytest.param(DEFAULTS.replace("stopped", "running"), "schedule: never", "stopped", "running", id="stopped"),
+            pytest.param(
+                DEFAULTS, "state: running, exclude: {dates: [2027-01-01]}", "running", "stopped", id="dates joined"
+            ),
+        ],
+    )
+    def test_that_dates_of_the_defaults_change_are_told(
+        self, defaults: str, cluster: str, state: str, other: str
+    ) -> None:
+        message = (
+            f"defaults.on_excluded_dates: for prod, `state: {state}` does not hold on the excluded dates of the "
+            "defaults, the next of which is 2026-12-05: write `on_excluded_dates: no_start` in the cluster to keep it "
+            f"{state}, or `on_excluded_dates: {other}` there if that is right"
+        )
+        assert self.with_defaults(defaults, cluster) == [message]
+
+    @pytest.mark.parametrize(
+        ("defaults", "cluster"),
+        [
+            pytest.param(DEFAULTS, "state: running, on_excluded_dates: stopped", id="meant"),
+            pytest.param(DEFAULTS, "state: running, on_excluded_dates: no_start", id="not changed"),
+            pytest.param(DEFAULTS, "state: running, enabled: false", id="not enabled"),
+            pytest.param(DEFAULTS, "state: stopped", id="the same state"),
+            pytest.param("exclude: {dates: [2026-12-05]}", "state: running", id="no_start"),
+            pytest.param(DEFAULTS.replace("stopped", "unmanaged"), "state: running", id="unmanaged"),
+            pytest.param("on_excluded_dates: stopped", "state: running", id="no dates"),
+            pytest.param(
+                "on_excluded_dates: stopped", "state: running, exclude: {dates: [2026-12-05]}", id="its own dates"
+            ),
+            pytest.param(DEFAULTS.replace("2026", "2025"), "state: running", id="dates that are past"),
+            pytest.param(f"state: running, {DEFAULTS}", "stop_type: HARD", id="all of it by the defaults"),
+            pytest.param(f"overrides: [{OVERRIDE}]", "state: running, overrides: []", id="no overrides"),
+            pytest.param("overrides: []", f"state: running, overrides: [{OVERRIDE}]", id="its own overrides"),
+            pytest.param(f"overrides: [{OVERRIDE}]", "state: stopped", id="an override to the same state"),
+        ],
+    )
+    def test_that_keep_or_are_meant_to_change_are_not_told(self, defaults: str, cluster: str) -> None:
+        assert self.with_defaults(f"timezone: UTC, {defaults}", cluster) == []
+
+    def test_that_overrides_of_the_defaults_change_are_told(self) -> None:
+        message = (
+            "defaults.overrides: for prod, `state: running` does not hold from 2026-12-24 00:00 Asia/Bangkok, since "
+            "the overrides of the defaults are for it too: write `overrides: []` in the cluster to keep it running, "
+            "or its own ones"
+        )
+        found = self.with_defaults(f"timezone: Asia/Bangkok, overrides: [{self.OVERRIDE}]", "state: running")
+        assert found == [message]
+
+    def test_are_told_once(self) -> None:
+        clusters = "".join(f"  - {{name: c{n}, cluster_id: c{n}, state: running}}\n" for n in range(2))
+        text = f"defaults: {{region: r, project_id: p, {self.DEFAULTS}}}\nclusters:\n{clusters}"
+        (found,) = cautions(text)
+        assert found.startswith("2:89: defaults.on_excluded_dates: for c0, c1, `state: running` does not hold")
 
 
 class TestZones:

@@ -327,6 +327,63 @@ class TestValidate:
         assert (ended.code, ended.stderr, ended.json["valid"], ended.json["problems"]) == (0, "", True, [])
         assert ended.json["warnings"] == [{"path": path, "line": 11, "column": 16, "message": message}]
 
+    @pytest.mark.parametrize(
+        ("settings", "runs"),
+        [
+            pytest.param("state: running", "always running", id="always"),
+            pytest.param(
+                "state: running, on_excluded_dates: stopped, exclude: {dates: [2020-12-05, 2098-12-05..2098-12-06]}",
+                "running, but stopped on 2 excluded dates",
+                id="dates",
+            ),
+            pytest.param(
+                "state: stopped, on_excluded_dates: unmanaged, exclude: {dates: [2098-12-05]}",
+                "stopped, but unmanaged on 1 excluded date",
+                id="one date",
+            ),
+            pytest.param(
+                "state: running, overrides: [{state: stopped, from: 2020-01-01T00:00, until: 2098-01-01T00:00}]",
+                "running, with 1 override",
+                id="override",
+            ),
+            pytest.param(
+                "state: stopped, on_excluded_dates: running, exclude: {dates: [2098-12-05]}, overrides: ["
+                "{state: running, from: 2020-01-01T00:00, until: 2098-01-01T00:00}, "
+                "{state: running, from: 2021-01-01T00:00, until: 2098-01-01T00:00}]",
+                "stopped, but running on 1 excluded date, with 2 overrides",
+                id="both",
+            ),
+            pytest.param("state: running, exclude: {dates: [2098-12-05]}", "always running", id="no_start"),
+            pytest.param(
+                "state: running, on_excluded_dates: running, exclude: {dates: [2098-12-05]}",
+                "always running",
+                id="the same state",
+            ),
+            pytest.param(
+                "state: running, on_excluded_dates: stopped, exclude: {dates: [2020-12-05]}",
+                "always running",
+                id="a date that is past",
+            ),
+            pytest.param(
+                "state: running, overrides: [{state: stopped, from: 2020-01-01T00:00, until: 2020-01-02T00:00}]",
+                "always running",
+                id="an override that ended",
+            ),
+            pytest.param(
+                "state: running, overrides: [{state: running, from: 2020-01-01T00:00, until: 2098-01-01T00:00}]",
+                "always running",
+                id="an override to the same state",
+            ),
+        ],
+    )
+    def test_always_is_said_only_where_no_date_and_no_override_changes_it(
+        self, tmp_path: Path, settings: str, runs: str
+    ) -> None:
+        file = tmp_path / "s.yaml"
+        home = "region: ap-southeast-2, project_id: 0123456789abcdef0123456789abcdef"
+        file.write_text(f"version: 1\nclusters:\n  - {{name: prod, cluster_id: a, {home}, {settings}}}\n")
+        assert run("validate", "--file", str(file)).stdout.splitlines()[-1] == f"prod     {runs}"
+
 
 class TestEvaluate:
     def test_shows_a_block_for_each_instant(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serv
 from scheduler.simulated.calls import Call, Fault, failing
 from scheduler.simulated.cloud import RIGHTS
 from scheduler.simulated.clusters import SimulatedCluster
-from tests.cli_runner import Ended, check_golden, isolate, run
+from tests.cli_runner import SIMULATED, Ended, check_golden, isolate, run
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=timezone.utc)
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -114,8 +114,18 @@ class TestCleanAccount:
 
     def test_of_the_simulated_cloud_passes(self, scene: Scene) -> None:
         ended = run("doctor", "--simulated", "--file", str(scene.file))
-        assert (ended.code, ended.stderr) == (0, "")
-        assert ended.stdout.endswith("Clusters: 2 ok, 0 warning, 0 refused.\n")
+        assert (ended.code, ended.stderr) == (0, SIMULATED)
+        assert ended.stdout.endswith(
+            "\nRights: none was tried, since the cloud is simulated and your keys were not used\n\n"
+            "Clusters: 2 ok, 0 warning, 0 refused.\n"
+        )
+        assert "worked in" not in ended.stdout
+
+    def test_of_the_simulated_cloud_claims_no_right(self, scene: Scene) -> None:
+        shown = run("doctor", "--simulated", "--file", str(scene.file), "--json").json
+        assert (shown["rights"], shown["simulated"]) == ([], True)
+        shown = scene.doctor("--json").json
+        assert (len(shown["rights"]), shown["simulated"]) == (4, False)
 
     def test_looks_at_a_cluster_that_is_not_enabled_if_it_is_named(self, scene: Scene) -> None:
         ended = scene.doctor("--cluster", "old", "--json")
@@ -171,6 +181,13 @@ def autoscale_prepaid(scene: Scene) -> None:
     scene.dev.is_prepaid = True
 
 
+def call(name: str) -> Callable[[Scene], None]:
+    def rename(scene: Scene) -> None:
+        scene.dev.name = name
+
+    return rename
+
+
 def phase(text: str) -> Callable[[Scene], None]:
     return lambda scene: scene.cloud.clusters.set_phase(scene.dev, text)
 
@@ -218,6 +235,12 @@ TAIL = "function:\n  every: 15m\n"
             ("", ""),
             ("warning", "charging", "1 server stopped for nothing: dev-1 (billed when stopped: ultra-h"),
             id="disks",
+        ),
+        pytest.param(
+            call("production"),
+            ("", ""),
+            ("warning", "cluster", 'CCE calls this cluster "production": check cluster_id'),
+            id="another name",
         ),
         pytest.param(lock, ("", ""), ("warning", "servers", "1 server locked, so never touched: dev-1"), id="locked"),
         pytest.param(fail, ("", ""), ("warning", "servers", "needs a person: dev-1 (ERROR)"), id="error"),
@@ -284,6 +307,10 @@ def test_finds(
         pytest.param(autoscale, (ACCEPT, ""), id="autoscaled and accepted"),
         pytest.param(autoscale, (HIBERNATE, ""), id="autoscaled and hibernated right after"),
         pytest.param(phase("Hibernation"), (HIBERNATE, ""), id="asleep as it should be"),
+        *(
+            pytest.param(call(name), ("", ""), id=f"a name like {name}")
+            for name in ("DEV", "d_e-v", "team-dev", "Team_Dev", "d", "")
+        ),
         pytest.param(
             stray, ("    exclude: {servers: [stray]}\n", ""), id="a server that is no node, and never touched"
         ),

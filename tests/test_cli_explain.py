@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.remote_override import OVERRIDE_TAG
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
-from tests.cli_runner import GOLDEN, check_golden, isolate, run
+from tests.cli_runner import GOLDEN, SIMULATED, check_golden, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
 
@@ -29,14 +29,14 @@ def _in_golden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shows_the_chain(name: str, arguments: "tuple[str, ...]", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     ended = run("explain", *arguments)
-    assert (ended.code, ended.stderr) == (0, "")
+    assert (ended.code, ended.stderr) == (0, SIMULATED if "--simulated" in arguments else "")
     assert max(len(text) for text in ended.stdout.splitlines()) <= 80
     check_golden(name, ended.stdout)
 
 
 def test_gives_machines_the_chain_and_the_servers() -> None:
     ended = run("explain", "dev", "--at", NIGHT, "--servers", "--simulated", "--json")
-    assert (ended.code, ended.stderr) == (0, "")
+    assert (ended.code, ended.stderr) == (0, SIMULATED)
     evaluated = run("evaluate", "--cluster", "dev", "--at", NIGHT, "--json").json[0]
     assert {key: ended.json[key] for key in evaluated} == evaluated
     assert ended.json["steps"][0] == {

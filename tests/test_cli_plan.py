@@ -20,7 +20,7 @@ from scheduler.reconcile import run_once
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, failing
 from scheduler.simulated.clusters import SimulatedCluster
-from tests.cli_runner import GOLDEN, check_golden, heed_interrupts, isolate, run
+from tests.cli_runner import GOLDEN, SIMULATED, check_golden, heed_interrupts, isolate, run
 
 NIGHT = "2026-11-23T21:00:00+07:00"
 NIGHT_AT = datetime(2026, 11, 23, 14, tzinfo=timezone.utc)
@@ -75,7 +75,7 @@ class TestPlan:
     def test_reads_like_a_diff(self, monkeypatch: pytest.MonkeyPatch, name: str, options: List[str]) -> None:
         monkeypatch.setenv("COLUMNS", "80")
         ended = run("plan", "--simulated", "--at", NIGHT, *options)
-        assert (ended.code, ended.stderr) == (0, "")
+        assert (ended.code, ended.stderr) == (0, SIMULATED)
         check_golden(name, ended.stdout)
 
     def test_asks_the_cloud_and_changes_nothing(self, cloud: SimulatedCloud, endpoint: str) -> None:
@@ -159,6 +159,89 @@ class TestPlan:
         assert "1 to stop" in run(*asked).stdout
 
 
+class TestExclusionsThatMatchNothing:
+    """A misspelt exclusion keeps nothing from being stopped, so a person is told before it is."""
+
+    @staticmethod
+    def with_exclusions(tmp_path: Path, dev: str, test: str = "{}") -> Tuple[str, ...]:
+        file = tmp_path / "s.yaml"
+        file.write_text(
+            "version: 1\n"
+            f"defaults: {{region: ap-southeast-2, project_id: {PROJECT}, state: stopped}}\n"
+            "clusters:\n"
+            f"  - {{name: dev, cluster_id: {DEV}, exclude: {dev}}}\n"
+            f"  - {{name: test, cluster_id: {DEMO}, exclude: {test}}}\n",
+            encoding="utf-8",
+        )
+        return ("--file", str(file))
+
+    @staticmethod
+    def told(output: str) -> List[str]:
+        return [text for text in output.splitlines() if text.lstrip().startswith("?")]
+
+    @pytest.fixture
+    def endpoints(self, cloud: SimulatedCloud, endpoint: str) -> Tuple[str, ...]:
+        """Return the options for a cloud with a node and a bastion of dev, and a node of test."""
+        cluster = cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+        for name, pool in (("node-1", "workers"), ("bastion-1", "ingress")):
+            tags = ("keep=1",) if name == "bastion-1" else ()
+            cloud.clusters.add_node(cluster, name, pool=cloud.clusters.add_pool(cluster, pool), tags=tags)
+        other = cloud.clusters.add("test", project_id=PROJECT, cluster_id=DEMO)
+        cloud.clusters.add_node(other, "test-1", pool=cloud.clusters.add_pool(other, "workers"))
+        return ("--endpoint", endpoint, "--cce-endpoint", endpoint)
+
+    @pytest.mark.parametrize(
+        ("exclude", "message"),
+        [
+            pytest.param('{servers: ["bastoin-*"]}', 'exclude.servers: "bastoin-*" matches no server', id="typo"),
+            pytest.param('{servers: ["Bastion-*"]}', 'exclude.servers: "Bastion-*" matches no server', id="case"),
+            pytest.param('{servers: ["test-1"]}', 'exclude.servers: "test-1" matches no server', id="of another"),
+            pytest.param("{tags: [keep=2]}", 'exclude.tags: "keep=2" matches no server', id="tag"),
+            pytest.param(
+                "{node_pools: [nosuchpool]}", 'exclude.node_pools: "nosuchpool" matches no node pool', id="pool"
+            ),
+        ],
+    )
+    def test_are_told_by_plan_and_apply(
+        self, cloud: SimulatedCloud, endpoints: Tuple[str, ...], tmp_path: Path, exclude: str, message: str
+    ) -> None:
+        asked = (*self.with_exclusions(tmp_path, exclude), *endpoints)
+        expected = [f"  ? {message} of this cluster"]
+        ended = run("plan", *asked)
+        assert (ended.code, self.told(ended.stdout)) == (0, expected)
+        assert run("plan", *asked, "--json").json["clusters"][0]["warnings"] == []
+        with freeze_time(NIGHT_AT):
+            assert self.told(run("apply", *asked).stdout) == expected
+        assert len(posts(cloud)[0][1]) == 3
+
+    @pytest.mark.parametrize(
+        "exclude",
+        [
+            '{servers: ["bastion-*"], tags: [keep], node_pools: [ingress]}',
+            '{servers: ["bastion-[0-9]"], tags: [keep=1]}',
+            "{tags: [keep]}",
+            "{node_pools: [ingress]}",
+            '{dates: ["2020-12-05"]}',
+        ],
+    )
+    def test_are_not_those_that_match(self, endpoints: Tuple[str, ...], tmp_path: Path, exclude: str) -> None:
+        assert self.told(run("plan", *self.with_exclusions(tmp_path, exclude), *endpoints).stdout) == []
+
+    def test_are_not_those_that_match_in_another_cluster(self, endpoints: Tuple[str, ...], tmp_path: Path) -> None:
+        both = '{servers: ["bastion-*"]}'
+        assert self.told(run("plan", *self.with_exclusions(tmp_path, both, both), *endpoints).stdout) == []
+
+    def test_are_not_looked_for_in_a_cluster_that_is_not_managed(
+        self, endpoints: Tuple[str, ...], tmp_path: Path
+    ) -> None:
+        asked = self.with_exclusions(tmp_path, '{servers: ["bastoin-*"]}, enabled: false')
+        assert self.told(run("plan", *asked, *endpoints).stdout) == []
+
+    def test_are_not_told_of_a_cloud_that_is_made_up(self, tmp_path: Path) -> None:
+        asked = self.with_exclusions(tmp_path, "{servers: [a], tags: [keep]}")
+        assert self.told(run("plan", *asked, "--simulated").stdout) == []
+
+
 class TestCredentials:
     def test_are_taken_from_the_environment(self) -> None:
         environ = {"HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s", "HUAWEICLOUD_SDK_SECURITY_TOKEN": "t"}
@@ -233,13 +316,15 @@ class TestApply:
             ended = run("apply", "--simulated", "--wait")
         assert ended.code == 0
         assert ended.stdout.endswith("Applied: 1 started, 6 stopped, 7 held, 0 failed.\n")
-        assert ended.stderr.splitlines()[0] == "5 of 12 servers as desired"
+        assert ended.stderr.startswith(SIMULATED)
+        assert ended.stderr.splitlines()[1] == "5 of 12 servers as desired"
         assert ended.stderr.splitlines()[-1] == "12 of 12 servers as desired"
 
     def test_says_in_machine_output_that_it_converged(self) -> None:
         with freeze_time(NIGHT_AT):
             ended = run("apply", "--simulated", "--wait", "--json")
         assert (ended.code, ended.json["converged"]) == (0, True)
+        assert ended.stderr.startswith(SIMULATED)
 
     def test_gives_up_and_names_what_is_missing(self) -> None:
         with freeze_time(NIGHT_AT):

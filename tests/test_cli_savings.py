@@ -15,7 +15,7 @@ from scheduler.cli.savings import describe_all, find_all
 from scheduler.config import load_config
 from scheduler.model import Prices
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, serve
-from tests.cli_runner import GOLDEN, check_golden, isolate, run
+from tests.cli_runner import GOLDEN, SIMULATED, check_golden, isolate, run
 
 DECEMBER = ("savings", "--from", "2026-12-01", "--days", "31")
 NOW = datetime(2026, 12, 1, tzinfo=timezone.utc)
@@ -106,6 +106,7 @@ def test_servers_of_a_cluster_that_is_unmanaged_for_now_are_listed_too() -> None
     with freeze_time("2026-12-24T05:00:00Z"):
         assert run("evaluate", "--file", "year-end.yaml", "--json").json[1]["state"] == "unmanaged"
         ended = run("savings", "--file", "year-end.yaml", "--cluster", "hands-off", "--simulated", "--json")
+    assert ended.stderr == SIMULATED
     (found,) = ended.json["clusters"]
     assert (found["servers"], found["servers_saving"], found["hours_off"]) == (3, 3, 60.0)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -439,6 +440,25 @@ class TestExcludedDates:
                 "let clusters share lists of them"
             )
         ]
+
+    @pytest.mark.parametrize("pattern", ["[bastion-*", "a[", "[]", "[!]", "x[]y", "[!", "[[", "[a]b[", "[]a"])
+    def test_a_bracket_without_its_end_is_refused_since_it_means_itself(self, pattern: str) -> None:
+        advice = "write a set of characters such as [ab], or [[] for a ["
+        problem = f'exclude.servers[0]: "{pattern}" has a [ without its ]: {advice}'
+        exclude = {"servers": [pattern]}
+        assert messages_of(file_of({"state": "running", "exclude": exclude})) == [f"clusters[0].{problem}"]
+        assert messages_of(file_of({"state": "running"}, defaults={"exclude": exclude})) == [f"defaults.{problem}"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "name"),
+        [
+            *(("[ab]*", "b-1"), ("[!ab]", "c"), ("[[]", "["), ("[]]", "]"), ("[!]]", "["), ("]", "]"), ("a]", "a]")),
+            *(("[a][b]", "ab"), ("[]-a]", "^"), ("[!!]", "a"), ("[*?]", "?")),
+        ],
+    )
+    def test_a_set_of_characters_is_a_pattern(self, pattern: str, name: str) -> None:
+        assert fnmatchcase(name, pattern)
+        assert read_one({"state": "running", "exclude": {"servers": [pattern]}}).exclude.servers == (pattern,)
 
     @pytest.mark.parametrize("dates", [["days", "2026-12-05"], ["2026-12-05", "days"]])
     def test_a_date_that_a_calendar_names_keeps_the_name(self, dates: List[str]) -> None:

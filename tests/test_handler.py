@@ -787,6 +787,8 @@ class TestOneShot:
         cloud.add_server("no node")
         cloud.add_server(cluster_id=BATCH, project_id=OTHER_PROJECT)
         result = one_shot(TIMER, action="stop")
+        assert result["message"] == "all CCE clusters of the project: started 0, stopped 2, held 0"
+        assert one_shot.context.lines[-1]["message"] == result["message"]
         assert {s["server_id"] for s in result["data"]["server_list"]} == {s.server_id for s in members}
         assert [(power, set(ids)) for power, ids in posts(cloud)] == [(Power.STOP_SOFT, {s.server_id for s in members})]
 
@@ -803,6 +805,15 @@ class TestOneShot:
             with pytest.raises(RunFailedError) as raised:
                 one_shot(event, NOW, action="stop", **{key: ""})
             assert str(raised.value) == message
+        assert not cloud.ledger
+
+    @pytest.mark.parametrize("place", ["user data", "environment"])
+    def test_ids_by_a_misspelt_name_stop_nothing(self, one_shot: Function, cloud: SimulatedCloud, place: str) -> None:
+        cloud.add_server(cluster_id=DEV)
+        settings = one_shot.user_data if place == "user data" else one_shot.environ
+        settings["CLUSTER_ID"] = TEST
+        with pytest.raises(RunFailedError, match="setting CLUSTER_ID is not known, so nothing was done"):
+            one_shot(TIMER, NOW, action="stop")
         assert not cloud.ledger
 
     @pytest.mark.parametrize("event", [TIMER, None], ids=["TIMER", "by hand"])

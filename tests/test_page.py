@@ -40,7 +40,7 @@ from scheduler.model import (
     Timing,
     Window,
 )
-from tests.cli_runner import GOLDEN, isolate, run
+from tests.cli_runner import GOLDEN, SIMULATED, isolate, run
 from tests.oracle_cases import to_cluster
 from tests.schedule_strategies import interesting_instants, random_spec
 
@@ -300,7 +300,7 @@ class TestCommands:
     def test_plan_writes_what_each_server_would_get_and_why(self, tmp_path: Path) -> None:
         file = tmp_path / "a.html"
         ended = run("plan", "--simulated", "--at", "2026-11-23T21:00:00+07:00", "--html", str(file))
-        assert (ended.code, ended.stderr) == (0, f"{file} written\n")
+        assert (ended.code, ended.stderr) == (0, f"{SIMULATED}{file} written\n")
         text = " ".join(Reader(file.read_text(encoding="utf-8")).text.split())
         counts = re.search(r"would start (\d+) servers?, stop (\d+) and leave (\d+) alone", text)
         assert counts is not None

@@ -136,6 +136,36 @@ def test_an_id_that_is_set_but_empty_does_not_mean_every_cluster(found: Dict[str
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("clusterID", "ClusterId", "ClusterID", "clusterid", "CLUSTERID", "cluster_id", "cluster-id", "CLUSTER_ID"),
+        *("Cluster-ID", "cluster.id", "cluster id", "clusterIds", "clusterIDs", "ClusterIds", "clusterids"),
+        *("CLUSTER_IDS", "cluster-ids", "CLUSTERIDS", "cluster", "Cluster", "clusters", "CLUSTERS", "clusterUid"),
+        *("cluster_uid", "clusterName", "cluster_names", "CLUSTER_NAME", "cceClusterId", "cce_cluster_id"),
+        *("CCE-Cluster-ID", "CCE_CLUSTER_ID", "cluserId", "clutserId", "clusterIdd", "clusterI", "clustersId"),
+        *("lusterId", "cluster_isd", "cluster__ids", "luster_ids"),
+    ],
+)
+@pytest.mark.parametrize("value", [DEV, ""])
+def test_ids_by_a_misspelt_name_do_not_mean_every_cluster(name: str, value: str) -> None:
+    assert refusal(action="stop", **{name: value}) == (
+        f"setting {name} is not known, so nothing was done: write clusterId, or cluster_ids for several, "
+        "or remove it to mean every CCE cluster"
+    )
+
+
+@pytest.mark.parametrize("name", ["clusterId", "cluster_ids"])
+def test_a_misspelt_name_beside_a_right_one_widens_nothing(name: str) -> None:
+    assert read(action="stop", CLUSTER_ID=TEST, **{name: DEV}).one_shot == stopping(DEV)
+
+
+def test_other_settings_are_not_taken_for_ids() -> None:
+    others = ("region", "projectId", "endpoint", "cceEndpoint", "ak", "sk", "type", "dryRun", "RUNTIME_PROJECT_ID")
+    one_shot = read(action="stop", **{**dict.fromkeys(others, "x"), "type": "SOFT", "dryRun": "true"}).one_shot
+    assert one_shot == OneShot(State.STOPPED, None, StopType.SOFT)
+
+
 def test_without_an_action_ids_mean_nothing() -> None:
     assert read(clusterId="").one_shot is None
 

@@ -13,6 +13,7 @@ from typing import Iterator, Mapping, NamedTuple, Optional, Tuple
 
 import typer
 
+from scheduler.cli.output import note
 from scheduler.cloud import Cloud, Connect
 from scheduler.cloud.patience import Clock
 from scheduler.errors import InputError
@@ -81,6 +82,7 @@ def open_access(schedules: Schedules, target: Target, *, environ: Mapping[str, s
         return
     if target.endpoint or target.region or target.cce_endpoint:
         raise typer.BadParameter("it uses no account, region or endpoint", param_hint="--simulated")
+    note("simulated cloud: its servers are made up from the file; yours are not touched")
     with _simulated_access(schedules, now) as access:
         yield access
 

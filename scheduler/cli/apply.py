@@ -94,7 +94,7 @@ def apply(  # noqa: PLR0913 - one for each option
     ) as access:
         run = run_once(access.schedules, now, access.connect, access.clock)
         if not as_json:
-            show(*show_run(run, verbose=verbose))
+            show(*show_run(run, verbose=verbose, is_simulated=simulated))
         failed = _has_failed(run, allow_late=wait)
         converged = _wait(run, access, timeout_s) if wait and not failed else None
     further = converged.further if converged else ()
@@ -103,7 +103,7 @@ def apply(  # noqa: PLR0913 - one for each option
         more = [run_json(one, "converge") for one in further]
         show_json(shown if converged is None else {**shown, "converged": converged.is_done, "further": more})
     elif further:
-        show(*(part for one in further for part in ("", *show_run(one, verbose=verbose))))
+        show(*(part for one in further for part in ("", *show_run(one, verbose=verbose, is_simulated=simulated))))
     if converged and not converged.is_done:
         note(_given_up(converged, timeout), "red")
     return ExitCode.FAILED if failed or (converged and not converged.is_done) else ExitCode.DONE

@@ -6,13 +6,14 @@
       outside window 1 (mon-fri 08:00-20:00 Asia/Bangkok), until Mon 08:00
       - stop   dev-node-2  9d3c...  (SOFT)
       = hold   1 already stopped, 1 excluded by server "bastion-*"
+      ? exclude.servers: "jump-*" matches no server of this cluster
 
     Plan: 0 to start, 1 to stop, 2 held, 0 failed.
 
 Where a limit refuses the stops, none of them is counted as one that will happen.
 """
 
-from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 from zoneinfo import ZoneInfo
 
 from rich.console import RenderableType
@@ -34,6 +35,7 @@ from scheduler.model import (
     ServerId,
     State,
 )
+from scheduler.plan import Exclusion, find_matching
 from scheduler.report import describe_overdue, hold_counts
 
 _STATE_STYLES = {State.RUNNING: "bold green", State.STOPPED: "bold yellow", State.UNMANAGED: "bold"}
@@ -41,10 +43,16 @@ _INDENT = 2
 _WARN, _FAIL = "yellow", "red"
 
 
-def show_run(run: Run, *, verbose: bool, notes: "Mapping[str, str] | None" = None) -> Iterator[RenderableType]:
-    """Yield the lines of a run; ``notes`` are further lines about clusters, by name."""
+def show_run(
+    run: Run, *, verbose: bool, is_simulated: bool = False, notes: "Mapping[str, str] | None" = None
+) -> Iterator[RenderableType]:
+    """Yield the lines of a run; ``notes`` are further lines about clusters, by name.
+
+    Of a simulated cloud exclusions without a server are not told: it has few servers, and all are made up.
+    """
     outcomes: Dict[Tuple[str, ServerId], Outcome] = {(o.cluster, o.server.server_id): o for o in run.outcomes}
     steps = {step.cluster: step for step in run.control_planes}
+    matched = {exclusion for planned in run.plan.clusters for exclusion in _matching(planned)}
     for planned in run.plan.clusters:
         name = planned.cluster.name
         yield line(_header(name, planned), _STATE_STYLES[planned.desired.state])
@@ -63,6 +71,7 @@ def show_run(run: Run, *, verbose: bool, notes: "Mapping[str, str] | None" = Non
             yield line(f"! overdue: {describe_overdue(overdue)}", _FAIL, _INDENT)
         for warning in planned.warnings:
             yield line(f"! warning: {warning}", _WARN, _INDENT)
+        yield from () if is_simulated else _idle_exclusions(planned, matched)
         if planned.error:
             yield line(f"! error: {planned.error}", _FAIL, _INDENT)
         yield ""
@@ -122,6 +131,25 @@ def _holds(holds: Sequence[Hold], width: int, *, verbose: bool) -> Iterator[Rend
         yield line(f"= hold   {counts}", "dim", _INDENT)
     for hold in holds if verbose else ():
         yield line(f"{_name(hold.server):{width}}  {hold.server.server_id}  {hold.reason}", "dim", _INDENT * 2)
+
+
+def _matching(planned: ClusterPlan) -> Iterator[Exclusion]:
+    return find_matching(planned.cluster.exclude, _servers(planned), planned.pools)
+
+
+def _idle_exclusions(planned: ClusterPlan, matched: Set[Exclusion]) -> Iterator[RenderableType]:
+    """Yield what should keep servers from being touched, and has none: here, nor in another cluster that has it too."""
+    if planned.desired.state is State.UNMANAGED or not _servers(planned):
+        return
+    for key, texts in zip(planned.cluster.exclude._fields, planned.cluster.exclude):
+        what = "node pool" if key == "node_pools" else "server"
+        for text in texts if key != "node_pools" or planned.pools is not None else ():
+            if (key, text) not in matched:
+                yield line(f'? exclude.{key}: "{text}" matches no {what} of this cluster', _WARN, _INDENT)
+
+
+def _servers(planned: ClusterPlan) -> List[Server]:
+    return [*(action.server for action in planned.actions), *(hold.server for hold in planned.holds)]
 
 
 def _name(server: Server) -> str:

@@ -53,7 +53,10 @@ class _Tried(NamedTuple):
 
 
 class _Report(NamedTuple):
-    """All that ``doctor`` says; ``skipped`` are the clusters that it did not look at."""
+    """All that ``doctor`` says; ``skipped`` are the clusters that it did not look at.
+
+    Of a simulated cloud no right is ``tried``: none of the person's keys was used.
+    """
 
     at: datetime
     examined: Sequence[Examined]
@@ -62,6 +65,7 @@ class _Report(NamedTuple):
     tried: Sequence[_Tried]
     not_tried: Sequence[str]
     skipped: Sequence[str]
+    is_simulated: bool
 
     def number(self, verdict: Verdict) -> int:
         """Return how many clusters have a verdict."""
@@ -97,9 +101,10 @@ def doctor(  # noqa: PLR0913 - one for each option
         examined=examined,
         limits=list(find_refused_stops(placed, examined, now)),
         cautions=find_cautions(checked, now),
-        tried=reader.tried,
+        tried=() if simulated else reader.tried,
         not_tried=_not_tried(placed),
         skipped=[c.name for c in checked.schedules.clusters if c.name not in facts] if cluster is None else [],
+        is_simulated=simulated,
     )
     if as_json:
         show_json(_json(report))
@@ -247,6 +252,9 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
 
 
 def _rights(report: _Report) -> Iterator[RenderableType]:
+    if report.is_simulated:
+        yield line("Rights: none was tried, since the cloud is simulated and your keys were not used", "bold")
+        return
     yield line("Rights of your keys; those of the function's agency are tried by `deploy`", "bold")
     groups: Dict[Tuple[Place, bool], List[_Tried]] = {}
     for one in report.tried:
@@ -272,6 +280,7 @@ def _json(report: _Report) -> Dict[str, Any]:
             for t in report.tried
         ],
         "not_tried": list(report.not_tried),
+        "simulated": report.is_simulated,
         "summary": {verdict.value: report.number(verdict) for verdict in Verdict},
     }
 

@@ -78,6 +78,7 @@ def _open(
     if simulated:
         if regions or project_ids or cce_endpoint:
             raise typer.BadParameter("it uses no account, region or endpoint", param_hint="--simulated")
+        note("simulated cloud: its clusters are made up; yours are not read")
         with _simulated_account() as found:
             yield found
         return

@@ -73,7 +73,7 @@ def plan(  # noqa: PLR0913 - one for each option
     if as_json:
         show_json(plan_json(run.plan))
     else:
-        show(*show_run(run, verbose=verbose, notes=_notes_of(saved)))
+        show(*show_run(run, verbose=verbose, is_simulated=simulated, notes=_notes_of(saved)))
     refusal = run.plan.refusal
     if run.has_failed or (refusal is not None and at is None):
         return ExitCode.FAILED

@@ -1,6 +1,6 @@
 """``validate``: every problem of a schedules file at once, or what it says."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, List
 
 from scheduler.caution import find_cautions, find_stale
@@ -11,7 +11,9 @@ from scheduler.cli.problems import show_problems
 from scheduler.config import load_checked
 from scheduler.describe import describe_window
 from scheduler.errors import ConfigError, Problem
-from scheduler.model import Cluster, Schedules
+from scheduler.model import Cluster, OnExcludedDates, Schedules, State, Timing
+
+_HALF_DAY = timedelta(hours=12)
 
 
 def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
@@ -40,28 +42,42 @@ def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
         note(f"{file}: {count(len(problems), 'problem')}")
     else:
         show_problems(file, warnings, are_warnings=True)
-        _show_found(str(file), checked.schedules)
+        _show_found(str(file), checked.schedules, now)
     return ExitCode.FAILED if problems else ExitCode.DONE
 
 
-def _show_found(file: str, schedules: Schedules) -> None:
+def _show_found(file: str, schedules: Schedules, now: datetime) -> None:
     found = schedules.clusters
     disabled = sum(not cluster.enabled for cluster in found)
     timings = len({id(cluster.timing) for cluster in found})  # clusters on equal schedules share one
     note_disabled = f", {disabled} of them not enabled" if disabled else ""
     show(
         f"{file} is valid: {count(len(found), 'cluster')} on {count(timings, 'schedule')}{note_disabled}",
-        table(("CLUSTER", "RUNS"), [(cluster.name, _when(cluster)) for cluster in found]),
+        table(("CLUSTER", "RUNS"), [(cluster.name, _when(cluster, now)) for cluster in found]),
     )
 
 
-def _when(cluster: Cluster) -> str:
+def _when(cluster: Cluster, now: datetime) -> str:
     timing = cluster.timing
     if not cluster.enabled:
         return "enabled: false"
     if timing.state is not None:
-        return f"always {timing.state.value}"
+        return _describe_constant(timing, timing.state, now)
     return "; ".join(describe_window(window, timing.timezone) for window in timing.windows)
+
+
+def _describe_constant(timing: Timing, state: State, now: datetime) -> str:
+    """Say what a constant state is, and what is going to change it for a while."""
+    today = (now - _HALF_DAY).date().isoformat()  # where it is earliest
+    on_dates = timing.on_excluded_dates
+    changes = on_dates is not OnExcludedDates.NO_START and on_dates.value != state.value
+    dates = sum(day >= today for day in timing.excluded_dates) if changes else 0
+    overrides = sum(o.end > now and o.state is not state for o in timing.overrides)
+    if not dates and not overrides:
+        return f"always {state.value}"
+    on = f", but {on_dates.value} on {count(dates, 'excluded date')}" if dates else ""
+    during = f", with {count(overrides, 'override')}" if overrides else ""
+    return f"{state.value}{on}{during}"
 
 
 def _cluster_json(cluster: Cluster) -> Dict[str, Any]:
