@@ -255,7 +255,9 @@ def _check_members(case: _Case) -> Iterator[Finding]:
     if isinstance(case.facts.servers, CloudError) or case.facts.found is None:
         return
     if not case.servers:
-        yield _warning("members", "it has no servers, by tag or by CCE's list of its nodes: nothing to start or stop")
+        unread = nodes is None or isinstance(nodes, CloudError)
+        where = "by tag, and CCE's list of its nodes was not read" if unread else "by tag or by CCE's list of its nodes"
+        yield _warning("members", f"it has no servers, {where}: nothing to start or stop")
     if nodes is None or isinstance(nodes, CloudError):
         if nodes is None:
             yield _warning("members", "its nodes and node pools are not told while its control plane sleeps")
@@ -316,12 +318,13 @@ def _check_pools(case: _Case) -> Iterator[Finding]:
     if unknown:
         yield _warning("pools", f"whether these node pools are autoscaled is not known: {_join(unknown)}")
     why = _why_awake(case)
+    sleep = "" if case.hibernates else "write `control_plane: hibernate`, "
     if scaled and why is not None:
         yield _refused(
             "pools",
             f"autoscaled node pools: {_join(scaled)}: the autoscaler deletes nodes that are off for 20 minutes, "
-            f"{why}: turn their autoscaling off, exclude them by `exclude.node_pools`, write `control_plane: "
-            "hibernate`, or protect every node from scale-in and write `autoscaled_pools: accept`",
+            f"{why}: turn their autoscaling off, exclude them by `exclude.node_pools`, {sleep}or protect every node "
+            "from scale-in and write `autoscaled_pools: accept`",
         )
 
 
@@ -418,11 +421,19 @@ def _check_control_plane(case: _Case) -> Iterator[Finding]:
 
 def _kept_up_by(case: _Case) -> List[str]:
     """Name the servers and nodes that a stop leaves up, or that are not known to be off then."""
-    names = [f"{_server_name(d.server)} ({d.reason})" for d in _if_running(case) if isinstance(d, Hold)]
+    as_it_is = (decide(case.cluster, _STOPPED, server, case.members) for server in case.servers)
+    broken = [d for d in as_it_is if isinstance(d, Hold) and d.kind is HoldKind.NEEDS_PERSON]
+    held = {d.server.server_id: d for d in (*_if_running(case), *broken) if isinstance(d, Hold)}
+    names = [f"{_server_name(d.server)} ({d.reason})" for d in held.values()]
     nodes = case.facts.nodes
     if nodes is not None and not isinstance(nodes, CloudError):
         own = {server.server_id for server in case.servers}
-        names += [f"{_node_name(node)} (not known to be its server)" for node in nodes if node.server_id not in own]
+        listed = case.facts.servers if not isinstance(case.facts.servers, CloudError) else ()
+        known = {server.server_id for server in listed}
+        for node in nodes:
+            if node.server_id not in own:
+                why = "not known to be its server" if node.server_id in known else "its server is not listed"
+                names.append(f"{_node_name(node)} ({why if node.server_id else 'no server yet'})")
     return names
 
 

@@ -176,6 +176,11 @@ def autoscale(scene: Scene) -> None:
     scene.cloud.clusters.add_pool(scene.dev, "workers", is_autoscaled=True)
 
 
+def autoscale_and_fail(scene: Scene) -> None:
+    autoscale(scene)
+    fail(scene)
+
+
 def autoscale_prepaid(scene: Scene) -> None:
     autoscale(scene)
     scene.dev.is_prepaid = True
@@ -225,6 +230,16 @@ TAIL = "function:\n  every: 15m\n"
         ),
         pytest.param(
             autoscale_prepaid, (HIBERNATE, ""), ("refused", "pools", "whether the cluster can hib"), id="cannot sleep"
+        ),
+        pytest.param(
+            autoscale_and_fail,
+            (HIBERNATE, ""),
+            (
+                "refused",
+                "pools",
+                "and dev-1 (status ERROR) will keep the control plane up: turn their autoscaling off, exclude",
+            ),
+            id="kept up by a broken server",
         ),
         pytest.param(charge, ("", ""), ("warning", "charging", "1 server left running, yearly/monthly"), id="prepaid"),
         pytest.param(
