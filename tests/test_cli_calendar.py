@@ -57,7 +57,8 @@ def test_gives_machines_every_transition_in_order() -> None:
 
 def test_a_transition_at_the_first_moment_belongs_to_it_and_one_at_the_last_does_not() -> None:
     asked = ("calendar", "--cluster", "dev", "--days", "1", "--json", "--from")
-    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["stopped", "running", "stopped"]
+    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["running", "stopped"]
+    assert "Mon 2026-11-23 08:00  dev" in run(*(word for word in asked if word != "--json"), "2026-11-23T08:00").stdout
     assert [found["to"] for found in run(*asked, "2026-11-23T01:00:01Z").json] == ["running", "stopped", "running"]
 
 
@@ -74,6 +75,26 @@ def test_gives_machines_the_state_in_which_each_cluster_begins() -> None:
     for name in ("dev", "test", "batch", "demo", "old"):
         own = [element for element in found if element["cluster"] == name]
         assert [element["from"] for element in own] == [None, *(element["to"] for element in own[:-1])]
+
+
+def test_what_a_cluster_begins_with_is_what_evaluate_says_of_that_instant(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "version: 1\nclusters:\n"
+        "  - {name: dev, cluster_id: a, timezone: Asia/Bangkok, state: running}\n"
+        "  - {name: test, cluster_id: b, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}]}\n"
+        "  - {name: rest, cluster_id: c, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}], enforce: 1h}\n",
+        encoding="utf-8",
+    )
+    found = run("calendar", "--file", str(file), "--from", "2026-10-24", "--days", "3", "--json").json
+    begins = [(element["cluster"], element["at"], element["to"]) for element in found if element["from"] is None]
+    for name, at, state in begins:
+        (evaluated,) = run("evaluate", "--file", str(file), "--cluster", name, "--at", at, "--json").json
+        assert state == evaluated["state"]
+        assert [one["to"] for one in found if (one["cluster"], one["at"]) == (name, at)] == [state]
+    assert begins[1] == ("test", "2026-10-23T19:00:00+02:00", "stopped")
+    rest = [(element["at"][:16], element["from"], element["to"]) for element in found if element["cluster"] == "rest"]
+    assert rest[:2] == [("2026-10-23T19:00", None, "stopped"), ("2026-10-23T20:00", "stopped", "unmanaged")]
 
 
 def test_shows_which_of_two_equal_times_is_meant(tmp_path: Path) -> None:

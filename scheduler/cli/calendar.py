@@ -103,7 +103,8 @@ def calendar(  # noqa: PLR0913 - one for each option
         page = render_page(schedules, span, now, money=_money_of(schedules, span))
         write_beside(file, html, page.encode(), "--html")
     if as_json:
-        show_json([*_beginnings_json(schedules, span), *(_transition_json(c, t) for c, t in found)])
+        later = (_transition_json(c, t) for c, t in found if t.at > span.start)
+        show_json([*_beginnings_json(schedules, span), *later])
     else:
         show(*_picture(schedules, span, found))
     return ExitCode.DONE
@@ -234,9 +235,9 @@ def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
 
 
 def _beginnings_json(schedules: Schedules, span: Span) -> Iterator[Dict[str, Any]]:
-    """Yield the state of each cluster just before the first moment of a span: it comes from nowhere."""
+    """Yield the state of each cluster at the first moment of a span, a transition then included: from nowhere."""
     for cluster in schedules.clusters:
-        found = desired_state(cluster, span.start - _INSTANT)
+        found = desired_state(cluster, span.start)
         yield {
             "cluster": cluster.name,
             "at": write_instant(span.start, cluster.timing.timezone),
