@@ -176,12 +176,37 @@ def test_a_file_that_cannot_be_written_is_a_known_failure(tmp_path: Path) -> Non
 
 
 def test_the_schedules_file_is_not_overwritten_with_a_calendar(tmp_path: Path) -> None:
-    file = tmp_path / "schedules.yaml"
+    file, link = tmp_path / "schedules.yaml", tmp_path / "link.ics"
     file.write_bytes((GOLDEN / "schedules.yaml").read_bytes())
-    ended = run("calendar", "--file", str(file), "--ics", str(file))
+    link.symlink_to(file)
+    ended = run("calendar", "--file", str(file), "--ics", str(link))
     assert ended.code == 1
-    assert ended.stderr == f"error: {file} is the schedules file itself: name another file with --ics\n"
+    assert ended.stderr == f"error: {link} is the schedules file itself: name another file with --ics\n"
     assert file.read_bytes() == (GOLDEN / "schedules.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "endings"),
+    [
+        pytest.param("calendar --html", ".html or .htm", id="a page of the calendar"),
+        pytest.param("plan --simulated --html", ".html or .htm", id="a page of the plan"),
+        pytest.param("calendar --ics", ".ics", id="events"),
+        pytest.param("simulate --days 1 --every 1h --log", ".log or .txt or .jsonl", id="the log"),
+    ],
+)
+def test_a_file_of_another_kind_is_not_overwritten(words: str, endings: str, tmp_path: Path) -> None:
+    file = tmp_path / "holidays.json"
+    file.write_text("{}", encoding="utf-8")
+    ended = run(*words.split(), str(file))
+    assert (ended.code, ended.stdout) == (64, "")
+    assert f"does not end in {endings}: write a name that does" in " ".join(ended.stderr.split())
+    assert file.read_text(encoding="utf-8") == "{}"
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.HTM"])
+def test_the_ending_of_a_page_may_be_the_short_one_or_in_capitals(name: str, tmp_path: Path) -> None:
+    assert run("calendar", "--html", str(tmp_path / name)).code == 0
+    assert (tmp_path / name).exists()
 
 
 def test_a_dash_writes_the_events_to_stdout_and_nothing_else(tmp_path: Path) -> None:

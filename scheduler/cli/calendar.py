@@ -38,12 +38,14 @@ Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAY
 Ics = Annotated[
     Optional[Path],
     typer.Option(
-        "--ics", metavar="FILE", help="Write the times of running as events for a calendar program; - is stdout."
+        "--ics",
+        metavar="FILE.ics",
+        help="Write the times of running as events for a calendar program; - is stdout.",
     ),
 ]
 Html = Annotated[
     Optional[Path],
-    typer.Option("--html", metavar="FILE", help="Write a page for a browser, complete in one file."),
+    typer.Option("--html", metavar="FILE.html", help="Write a page for a browser, complete in one file."),
 ]
 
 Against = Annotated[
@@ -52,6 +54,8 @@ Against = Annotated[
 ]
 
 _STDOUT = Path("-")
+ENDINGS = {"--html": (".html", ".htm"), "--ics": (".ics",), "--log": (".log", ".txt", ".jsonl")}
+"""What the name of a file ends in that an option writes: no slip of a name writes over a file of another kind."""
 _INSTANT = timedelta(microseconds=1)
 _SLOT = timedelta(minutes=15)
 
@@ -87,6 +91,8 @@ def calendar(  # noqa: PLR0913 - one for each option
         else:
             show(*describe_comparison(compared))
         return ExitCode.DONE
+    check_ending(html, "--html")
+    check_ending(None if ics == _STDOUT else ics, "--ics")
     checked = load_checked(file)
     schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
@@ -159,6 +165,14 @@ def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
             file.add_component(event)
     content: bytes = file.to_ical()
     return content
+
+
+def check_ending(path: Optional[Path], option: str) -> None:
+    """Refuse a file whose name is not that of what an option writes; asked before anything is done."""
+    endings = ENDINGS[option]
+    if path is not None and path.suffix.lower() not in endings:
+        message = f"{path} does not end in {' or '.join(endings)}: write a name that does"
+        raise typer.BadParameter(message, param_hint=option)
 
 
 def write_beside(file: Path, path: Path, content: bytes, option: str) -> None:

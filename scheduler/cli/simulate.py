@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from scheduler.cli.calendar import write_beside
+from scheduler.cli.calendar import check_ending, write_beside
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
@@ -52,7 +52,7 @@ Faults = Annotated[
 
 Log = Annotated[
     Optional[Path],
-    typer.Option("--log", metavar="FILE", help="Write what the function logs, each line behind its time."),
+    typer.Option("--log", metavar="FILE.log", help="Write what the function logs, each line behind its time."),
 ]
 
 
@@ -75,6 +75,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     counted. With --faults the cloud fails now and then, in all the ways it is known to.
     """
     period = _read_period(every)
+    check_ending(log, "--log")
     selected = load_selected(file, cluster)
     span = read_span(begin, days, selected, datetime.now(timezone.utc))
     script = Script(span.start, span.end, period, nodes, seed, faults)
