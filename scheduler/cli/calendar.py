@@ -143,7 +143,7 @@ def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
     try:
         from icalendar import Calendar, Event
     except ModuleNotFoundError as e:
-        raise InputError("--ics needs icalendar: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('--ics needs icalendar: install the extra "cli"') from e
 
     file = Calendar()
     file.add("prodid", "-//cce-scheduler//EN")

@@ -147,7 +147,7 @@ def _library() -> Any:
     try:
         import holidays as library
     except ModuleNotFoundError as e:
-        raise InputError("the command needs holidays: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('the command needs holidays: install the extra "cli"') from e
     return library
 
 
