@@ -26,7 +26,8 @@ def notation_problem(expression: str) -> Optional[str]:
         return 'is an alias: write its five fields, such as "0 0 * * *"'
     fields = expression.split()
     if len(fields) != _FIELDS:
-        return f"has {len(fields)} fields: write five (minute hour day month weekday), no seconds, no year"
+        count = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+        return f"has {count}: write five (minute hour day month weekday), no seconds, no year"
     parts = [part for field in fields for part in field.split(",")]
     if any(_RANDOM.match(part) for part in parts):
         return 'is random or hashed: write the times, such as "0 8 * * mon-fri"'

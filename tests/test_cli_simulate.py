@@ -283,7 +283,7 @@ class TestCommand:
         file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
         ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
         assert ended.code == 1
-        assert "! failed 1 times: started 0, stopped 0" in ended.stdout
+        assert "! failed 1 time: started 0, stopped 0" in ended.stdout
         assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
 
 

@@ -20,6 +20,7 @@ from scheduler.cloud import Cloud
 from scheduler.cloud.patience import PatientCloud
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
+from scheduler.document import suggest
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.execute import Place, place_of
@@ -31,7 +32,15 @@ from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, with
 from scheduler.report import error_json, write_instant
 
 Named = Annotated[Optional[str], typer.Argument(metavar="CLUSTER", show_default=False, help="The cluster's name.")]
-Asked = Annotated[Optional[State], typer.Argument(metavar="STATE", show_default=False, help="What it is to be.")]
+Asked = Annotated[
+    Optional[str],
+    typer.Argument(
+        metavar="STATE",
+        show_default=False,
+        autocompletion=lambda: [state.value for state in State],
+        help="What it is to be.",
+    ),
+]
 Lasting = Annotated[
     Optional[str], typer.Option("--for", metavar="DURATION", help="How long from now: 90m, 3h, at most 7d.")
 ]
@@ -106,13 +115,22 @@ def override(  # noqa: PLR0913 - one for each option
         return _list(schedules, options)
     if clear is not None:
         return _clear(_only(schedules, clear), options)
-    if cluster is None or state is None or (lasting is None) == (until is None):
+    wanted = None if state is None else _read_state(state)
+    if cluster is None or wanted is None or (lasting is None) == (until is None):
         message = "write CLUSTER, a state, and one of --for and --until"
         raise typer.BadParameter(message, param_hint="arguments")
     chosen = _only(schedules, cluster)
     _check_obeyed(schedules, chosen, str(file))
     end = _read_end(lasting, until, ZoneInfo(chosen.timing.timezone), now)
-    return _write(chosen, state, end, options)
+    return _write(chosen, wanted, end, options)
+
+
+def _read_state(text: str) -> State:
+    try:
+        return State(text)
+    except ValueError as e:
+        known = [state.value for state in State]
+        raise typer.BadParameter(f'"{text}" is not a state: {suggest(text, known)}', param_hint="STATE") from e
 
 
 def _only(schedules: Schedules, name: str) -> Cluster:

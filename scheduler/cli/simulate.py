@@ -209,10 +209,11 @@ def _counts(result: Result) -> Iterator[RenderableType]:
         yield line(f"{count(sum(result.faults.values()), 'fault')}: {faults or 'none'}")
     messages = list(result.failures.items())
     for message, number in messages[:_MOST_MESSAGES]:
-        yield line(f"! failed {number:,} times: {message}", "red")
+        yield line(f"! failed {count(number, 'time')}: {message}", "red")
     if len(messages) > _MOST_MESSAGES:
         rest = sum(number for _, number in messages[_MOST_MESSAGES:])
-        yield line(f"! failed {rest:,} times with {count(len(messages) - _MOST_MESSAGES, 'other message')}", "red")
+        others = count(len(messages) - _MOST_MESSAGES, "other message")
+        yield line(f"! failed {count(rest, 'time')} with {others}", "red")
     yield _verdict(result)
 
 
