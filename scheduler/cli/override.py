@@ -38,7 +38,7 @@ Asked = Annotated[
         metavar="STATE",
         show_default=False,
         autocompletion=lambda: [state.value for state in State],
-        help="What it is to be.",
+        help="What it is to be: running, stopped or unmanaged.",
     ),
 ]
 Lasting = Annotated[
