@@ -173,7 +173,8 @@ def test_an_unknown_cluster_is_a_known_failure() -> None:
 
 def test_a_file_that_is_not_there_is_a_known_failure() -> None:
     ended = run("evaluate", "--file", "none.yaml")
-    assert ended == (1, "", "none.yaml:1:1: cannot be read (No such file or directory): name the file\n")
+    advice = "use --file, or make one with `cce-scheduler init`"
+    assert ended == (1, "", f"none.yaml: cannot be read (No such file or directory): {advice}\n")
 
 
 def test_without_a_command_it_shows_its_help() -> None:

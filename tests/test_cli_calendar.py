@@ -83,7 +83,8 @@ def test_what_a_cluster_begins_with_is_what_evaluate_says_of_that_instant(tmp_pa
         "version: 1\nclusters:\n"
         "  - {name: dev, cluster_id: a, timezone: Asia/Bangkok, state: running}\n"
         "  - {name: test, cluster_id: b, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}]}\n"
-        "  - {name: rest, cluster_id: c, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}], enforce: 1h}\n",
+        "  - {name: rest, cluster_id: c, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}],\n"
+        "     enforce: 1h}\n",
         encoding="utf-8",
     )
     found = run("calendar", "--file", str(file), "--from", "2026-10-24", "--days", "3", "--json").json
