@@ -112,7 +112,9 @@ def read_schedules(path: Union[str, Path]) -> bytes:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as e:  # a name with a NUL is a ValueError
         reason = getattr(e, "strerror", None) or str(e)
-        advice = "use --file, or make one with `cce-scheduler init`" if isinstance(e, FileNotFoundError) else "use --file"
+        advice = (
+            "use --file, or make one with `cce-scheduler init`" if isinstance(e, FileNotFoundError) else "use --file"
+        )
         raise ConfigError(str(path), [Problem("", 0, 0, f"cannot be read ({reason}): {advice}")]) from e
     return content
 
