@@ -198,9 +198,20 @@ def test_every_help_has_an_example(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("cce-scheduler ev", ["evaluate"]), ("cce-scheduler explain --se", ["--servers"])],
+    [
+        pytest.param("cce-scheduler ev", ["evaluate"], id="command"),
+        pytest.param("cce-scheduler explain --se", ["--servers"], id="option"),
+        pytest.param("cce-scheduler explain d", ["dev", "demo"], id="cluster"),
+        pytest.param("cce-scheduler explain --file year-end.yaml l", ["london"], id="cluster of a file"),
+        pytest.param("cce-scheduler plan --cluster te", ["test"], id="cluster of an option"),
+        pytest.param("cce-scheduler override --clear ba", ["batch"], id="cluster to clear"),
+        pytest.param("cce-scheduler override o", ["old"], id="cluster to override"),
+        pytest.param("cce-scheduler override old un", ["unmanaged"], id="state"),
+        pytest.param("cce-scheduler explain --file none.yaml d", [], id="no file"),
+        pytest.param("cce-scheduler explain --file seven-mistakes.yaml d", [], id="a file with mistakes"),
+    ],
 )
-def test_a_shell_can_complete_commands_and_options(words: str, completed: List[str]) -> None:
+def test_a_shell_can_complete_commands_options_and_clusters(words: str, completed: List[str]) -> None:
     asked = {"_CCE_SCHEDULER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     ended = start("-c", "from scheduler.cli import main; main()", **asked)
     assert (ended.code, ended.stdout.split(), ended.stderr) == (0, completed, "")

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from scheduler.cli.access import Access, Target, open_access
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, AsJson, CceEndpoint, File, Region, read_duration
+from scheduler.cli.options import DEFAULT_FILE, AsJson, CceEndpoint, File, Region, complete_clusters, read_duration
 from scheduler.cli.output import line, note, show, show_json, table
 from scheduler.cloud import Cloud
 from scheduler.cloud.patience import PatientCloud
@@ -31,7 +31,10 @@ from scheduler.observe import find_clusters, missing
 from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, with_override, write_override
 from scheduler.report import error_json, write_instant
 
-Named = Annotated[Optional[str], typer.Argument(metavar="CLUSTER", show_default=False, help="The cluster's name.")]
+Named = Annotated[
+    Optional[str],
+    typer.Argument(metavar="CLUSTER", show_default=False, autocompletion=complete_clusters, help="The cluster's name."),
+]
 Asked = Annotated[
     Optional[str],
     typer.Argument(
@@ -49,7 +52,12 @@ Until = Annotated[
     typer.Option("--until", metavar="T", help="Until when: in the cluster's zone, or with an offset."),
 ]
 Listing = Annotated[bool, typer.Option("--list", help="Show the overrides of all clusters.")]
-Clear = Annotated[Optional[str], typer.Option("--clear", metavar="CLUSTER", help="Remove the override of a cluster.")]
+Clear = Annotated[
+    Optional[str],
+    typer.Option(
+        "--clear", metavar="CLUSTER", autocompletion=complete_clusters, help="Remove the override of a cluster."
+    ),
+]
 Reason = Annotated[Optional[str], typer.Option("--reason", hidden=True)]
 
 _SHOWN = 2
