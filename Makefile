@@ -60,11 +60,13 @@ format: $(VENV)/.installed
 
 # What the program needs; then what its development needs besides.
 $(VENV)/.runs: pyproject.toml
+	@echo "installing the program into $(VENV): about a minute"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.runs
+	@echo "installing what its development needs into $(VENV): about a minute"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 

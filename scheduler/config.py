@@ -31,7 +31,7 @@ from scheduler.errors import ConfigError, Problem
 from scheduler.evaluate import cron_problem, fires_alike
 from scheduler.function import read_function
 from scheduler.hours import parse_hours
-from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at
+from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at, suggest_zones
 from scheduler.model import (
     OVERDUE_AFTER_S,
     AutoscaledPools,
@@ -59,6 +59,7 @@ ReadLock = Callable[[], bytes]
 _ENFORCE_ONE_SIDED_S = 3600
 _MACHINE_ZONE = re.compile("localtime|posixrules|Factory|(posix|right)/.*")
 """Files beside the zones that only some machines have, or that mean another thing on each."""
+_ABBREVIATION = re.compile("[A-Z]{2,5}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_DATES = 4000
 """How many dates a list may have, ranges and calendars written out."""
@@ -111,7 +112,10 @@ def read_schedules(path: Union[str, Path]) -> bytes:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as e:  # a name with a NUL is a ValueError
         reason = getattr(e, "strerror", None) or str(e)
-        raise ConfigError(str(path), [Problem("", 1, 1, f"cannot be read ({reason}): name the file")]) from e
+        advice = (
+            "use --file, or make one with `cce-scheduler init`" if isinstance(e, FileNotFoundError) else "use --file"
+        )
+        raise ConfigError(str(path), [Problem("", 0, 0, f"cannot be read ({reason}): {advice}")]) from e
     return content
 
 
@@ -278,7 +282,7 @@ class _Builder:
         if find_zone(name) is None or _MACHINE_ZONE.fullmatch(name):
             if path not in self._zone_problems:
                 self._zone_problems.add(path)
-                self._report(path, f"unknown zone {quote(name)}: write an IANA name such as Asia/Bangkok")
+                self._report(path, f"unknown zone {quote(name)}: {_zone_advice(name)}")
             return None
         return name
 
@@ -650,6 +654,14 @@ def _read_lock_file(read: ReadLock) -> Union[HolidayLock, str]:
         return f"{LOCK_FILE} cannot be read ({e.strerror or type(e).__name__})"
     except ValueError as e:
         return f"{LOCK_FILE} is damaged ({e})"
+
+
+def _zone_advice(name: str) -> str:
+    meant = [zone for zone in suggest_zones(name) if not _MACHINE_ZONE.fullmatch(zone)]
+    if meant:
+        return f"did you mean {' or '.join(meant)}?"
+    short = ", not an abbreviation" if _ABBREVIATION.fullmatch(name) else ""
+    return f"write an IANA name such as Asia/Bangkok{short}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Optional
 
 _FIELDS = 5
+_TIME_OF_DAY = re.compile(r"[0-9]{1,2}([:.][0-9]{2}){1,2}( ?[ap]m)?|[0-9]{1,2} ?[ap]m", re.IGNORECASE)
 _RANDOM = re.compile(r"[rh](\(|/|$)", re.IGNORECASE)
 _RANGE = re.compile(r"(\w+)-(\w+)(/\d+)?")
 _SOME_WEEKS = re.compile("[l#]", re.IGNORECASE)  # "l5" is the last Friday of a month, "fri#1" the first
@@ -24,9 +25,15 @@ def notation_problem(expression: str) -> Optional[str]:
     """Say what is wrong with the way an expression is written, None if nothing is."""
     if expression.strip().startswith("@"):
         return 'is an alias: write its five fields, such as "0 0 * * *"'
+    if _TIME_OF_DAY.fullmatch(expression.strip()):
+        return (
+            'is a time of day: write five cron fields such as "0 8 * * mon-fri", or in place of start and stop '
+            '`hours: "Mon-Fri 08:00-20:00"`'
+        )
     fields = expression.split()
     if len(fields) != _FIELDS:
-        return f"has {len(fields)} fields: write five (minute hour day month weekday), no seconds, no year"
+        count = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+        return f"has {count}: write five (minute hour day month weekday), no seconds, no year"
     parts = [part for field in fields for part in field.split(",")]
     if any(_RANDOM.match(part) for part in parts):
         return 'is random or hashed: write the times, such as "0 8 * * mon-fri"'

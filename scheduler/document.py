@@ -37,6 +37,21 @@ _NOT_TEXT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U0
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would break a line of a log or command a terminal. Quoted text can bring it in by escapes."""
 _INTEGER = re.compile("-?(0|[1-9][0-9]{0,17})")
+_LOOK_ALIKES = (
+    ("[\u2010-\u2015\u2212\uff0d]", "-"),
+    ("[\u2018-\u201b\uff07]", "'"),
+    ("[\u201c-\u201f\uff02]", '"'),
+    ("[\uff1a]", ":"),
+    ("[\uff0c]", ","),
+    ("[\xa0\u2000-\u200a\u202f\u205f\u3000]", "space"),
+)
+"""What web pages and word processors write in place of plain characters, and these."""
+_LOOK_ALIKE = re.compile("|".join(f"({characters})" for characters, _ in _LOOK_ALIKES))
+_COMMENT = re.compile(r"(?:^|\s)#")
+_FREE_TEXT = frozenset({"name", "reason"})
+"""Keys whose text may have any character."""
+_LINES_BEFORE = 3
+"""How far above the place that a parser of YAML gives what confused it may stand."""
 
 Path_ = Tuple[Union[str, int], ...]
 """Keys and list indexes from the top of the document."""
@@ -67,7 +82,19 @@ class Document(NamedTuple):
         places = self.keys if at_key else self.values
         known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in places), ())
         line, column = places.get(known, (1, 1))
-        return Problem(write_path(path), line, column, _printable(message))
+        text = "" if path[-1:] and path[-1] in _FREE_TEXT else path[-1] if at_key and path else self._find(path)
+        hint = _name_look_alike(text) if isinstance(text, str) else None
+        return Problem(write_path(path), line, column, _printable(message) + (f"; it has {hint}" if hint else ""))
+
+    def _find(self, path: Path_) -> Any:
+        """Return what stands at a path, None if nothing does."""
+        found = self.data
+        try:
+            for part in path:
+                found = found[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+        return found
 
 
 class NotADocumentError(Exception):
@@ -110,6 +137,17 @@ def suggest(word: str, known: Sequence[str]) -> str:
         return f"did you mean {quote(lowered[close[0]])}?"
     some = ", ".join(_shorten(k) for k in known[:20])
     return f"known are {some or 'none'}{' and more' if len(known) > 20 else ''}"  # noqa: PLR2004
+
+
+def _name_look_alike(text: str) -> Optional[str]:
+    """Name the first character that looks like a plain one and is not, and the one to write instead."""
+    found = _LOOK_ALIKE.search(text)
+    if found is None:
+        return None
+    import unicodedata
+
+    plain = _LOOK_ALIKES[(found.lastindex or 1) - 1][1]
+    return f"U+{ord(found[0]):04X} {unicodedata.name(found[0])}: write a plain {plain}"
 
 
 def _shorten(text: str) -> str:
@@ -299,7 +337,17 @@ def _yaml_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
         known = "a quote is opened here and never closed: close it" if "unexpected end" in said else known
     elif "flow" in said and not "".join([here[column - 1 :], *lines[line:]]).strip():
         known = "the file ends inside brackets: close them"
-    return Problem("", line, column, known or f"not YAML: {said}: check the indentation, brackets and quotes")
+    message = known or f"not YAML: {said}: check the indentation, brackets and quotes"
+    return Problem("", line, column, message + _look_alike_above(lines[max(line - 1 - _LINES_BEFORE, 0) : line], line))
+
+
+def _look_alike_above(lines: Sequence[str], last: int) -> str:
+    """Say which of a few lines, up to the one of this number, has a character that YAML does not read as it looks."""
+    for number, text in zip(range(last, 0, -1), reversed(lines)):
+        hint = _name_look_alike(_COMMENT.split(text, maxsplit=1)[0])
+        if hint:
+            return f"; line {number} has {hint}"
+    return ""
 
 
 def _definition(schema: Mapping[str, Any], reference: str) -> Dict[str, Any]:

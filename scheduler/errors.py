@@ -12,7 +12,7 @@ class SchedulerError(Exception):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong in a file, with its place: ``line`` and ``column`` count from 1."""
+    """One thing that is wrong in a file, with its place: ``line`` and ``column`` count from 1; 0 where it has none."""
 
     path: str
     line: int
@@ -22,6 +22,10 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
 
+    def place_in(self, file: object) -> str:
+        """Return ``file:line:column``, as editors follow it."""
+        return f"{file}:{self.line}:{self.column}" if self.line else str(file)
+
 
 class ConfigError(SchedulerError):
     """A schedules file that cannot be used, with all of its problems at once."""
@@ -29,7 +33,7 @@ class ConfigError(SchedulerError):
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{file}:{p.line}:{p.column}: {p}" for p in self.problems))
+        super().__init__("\n".join(f"{p.place_in(file)}: {p}" for p in self.problems))
 
 
 class InputError(SchedulerError):

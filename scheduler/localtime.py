@@ -20,6 +20,7 @@ _STEP = timedelta(days=6)
 """No zone has changed its offset twice within this long since 1990, nor will by the rules known today (tzdata 2026)."""
 
 _INSTANT = timedelta(microseconds=1)
+_MOST_SUGGESTED = 3
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
@@ -47,6 +48,27 @@ def find_zone(name: str) -> "Optional[ZoneInfo]":
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a directory, or a name with a NUL
         return None
+
+
+def suggest_zones(name: str) -> "list[str]":
+    """Return the zones that somebody may mean by a name that is none: in other letters, or only the place."""
+    return _zones_by_place().get(_fold(name), [])[:_MOST_SUGGESTED]
+
+
+@lru_cache(maxsize=1)
+def _zones_by_place() -> "dict[str, list[str]]":
+    """Return all zones by their names and by the last parts of these, in small letters."""
+    from zoneinfo import available_timezones
+
+    found: "dict[str, list[str]]" = {}
+    for zone in sorted(available_timezones()):
+        for known in {_fold(zone), _fold(zone.rpartition("/")[2])}:
+            found.setdefault(known, []).append(zone)
+    return found
+
+
+def _fold(name: str) -> str:
+    return name.strip().replace(" ", "_").lower()
 
 
 def offset_at(zone: "ZoneInfo", at: datetime) -> timedelta:

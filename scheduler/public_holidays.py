@@ -64,8 +64,20 @@ def write_lock(lock: HolidayLock) -> bytes:
         }
         for key, calendar in sorted(lock.calendars.items())
     }
-    data = {"version": _VERSION, "library": lock.library, "calendars": calendars}
+    data = {"version": _VERSION, "library": lock.library, "digest": _digest(calendars), "calendars": calendars}
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def was_edited(content: bytes) -> bool:
+    """Whether the calendars of a sound lock file are others than `write_lock` wrote; not known without a digest."""
+    data = json.loads(content)
+    return "digest" in data and data["digest"] != _digest(data["calendars"])
+
+
+def _digest(calendars: Any) -> str:
+    from hashlib import sha256  # runs only read the file
+
+    return sha256(json.dumps(calendars, sort_keys=True).encode()).hexdigest()
 
 
 def make_end(last: date, zone: str) -> CalendarsEnd:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from scheduler.document import schema_path
 from tests.cli_runner import GOLDEN, run
@@ -63,6 +64,23 @@ def test_the_independent_validator_refuses_what_the_schema_does() -> None:
 
 def test_the_sample_of_a_ci_job_is_one() -> None:
     assert check_jsonschema("--builtin-schema", "vendor.github-workflows", str(JOB)) == ""
+
+
+def test_the_sample_installs_a_commit_of_ones_own_copy() -> None:
+    """The name alone would be anybody's who takes it on an index of packages."""
+    sample = yaml.safe_load(JOB.read_text(encoding="utf-8"))
+    scripts = [step["run"] for job in ("check", "deploy") for step in steps(job) if step.get("name") == "Install"]
+    assert scripts == ['pip install "$CCE_SCHEDULER"'] * 2
+    asked = Requirement(sample["env"]["CCE_SCHEDULER"])
+    assert (asked.name, asked.extras) == ("cce-scheduler", {"cli"})
+    assert re.fullmatch(r"git\+https://\S+/cce-scheduler@[0-9a-f]{40}", asked.url or "")
+
+
+def test_nothing_tells_to_install_by_the_name_alone() -> None:
+    told = [ROOT / "README.md", HOOKS, *(ROOT / "docs").rglob("*.*ml"), *(ROOT / "docs").rglob("*.md")]
+    told += (ROOT / "scheduler").rglob("*.py")
+    by_name = re.compile(r"pip3? install ['\"]?cce-scheduler(?!\S* @)")
+    assert [path.name for path in told if by_name.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_the_commands_of_the_sample_exist_with_their_options() -> None:

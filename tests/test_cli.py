@@ -100,7 +100,7 @@ def test_says_what_to_install_where_a_library_is_missing(missing: str) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None; from scheduler.cli import main; main()"
     ended = start("-c", script)
     assert (ended.code, ended.stdout) == (1, "")
-    assert ended.stderr == f"the command line needs {missing}: pip install 'cce-scheduler[cli]'\n"
+    assert ended.stderr == f'the command line needs {missing}: install the extra "cli"\n'
 
 
 def test_a_name_that_stdout_cannot_write_ends_no_command(tmp_path: Path) -> None:
@@ -173,7 +173,8 @@ def test_an_unknown_cluster_is_a_known_failure() -> None:
 
 def test_a_file_that_is_not_there_is_a_known_failure() -> None:
     ended = run("evaluate", "--file", "none.yaml")
-    assert ended == (1, "", "none.yaml:1:1: cannot be read (No such file or directory): name the file\n")
+    advice = "use --file, or make one with `cce-scheduler init`"
+    assert ended == (1, "", f"none.yaml: cannot be read (No such file or directory): {advice}\n")
 
 
 def test_without_a_command_it_shows_its_help() -> None:
@@ -197,9 +198,20 @@ def test_every_help_has_an_example(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("cce-scheduler ev", ["evaluate"]), ("cce-scheduler explain --se", ["--servers"])],
+    [
+        pytest.param("cce-scheduler ev", ["evaluate"], id="command"),
+        pytest.param("cce-scheduler explain --se", ["--servers"], id="option"),
+        pytest.param("cce-scheduler explain d", ["dev", "demo"], id="cluster"),
+        pytest.param("cce-scheduler explain --file year-end.yaml l", ["london"], id="cluster of a file"),
+        pytest.param("cce-scheduler plan --cluster te", ["test"], id="cluster of an option"),
+        pytest.param("cce-scheduler override --clear ba", ["batch"], id="cluster to clear"),
+        pytest.param("cce-scheduler override o", ["old"], id="cluster to override"),
+        pytest.param("cce-scheduler override old un", ["unmanaged"], id="state"),
+        pytest.param("cce-scheduler explain --file none.yaml d", [], id="no file"),
+        pytest.param("cce-scheduler explain --file seven-mistakes.yaml d", [], id="a file with mistakes"),
+    ],
 )
-def test_a_shell_can_complete_commands_and_options(words: str, completed: List[str]) -> None:
+def test_a_shell_can_complete_commands_options_and_clusters(words: str, completed: List[str]) -> None:
     asked = {"_CCE_SCHEDULER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     ended = start("-c", "from scheduler.cli import main; main()", **asked)
     assert (ended.code, ended.stdout.split(), ended.stderr) == (0, completed, "")

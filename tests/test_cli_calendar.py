@@ -57,7 +57,8 @@ def test_gives_machines_every_transition_in_order() -> None:
 
 def test_a_transition_at_the_first_moment_belongs_to_it_and_one_at_the_last_does_not() -> None:
     asked = ("calendar", "--cluster", "dev", "--days", "1", "--json", "--from")
-    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["stopped", "running", "stopped"]
+    assert [found["to"] for found in run(*asked, "2026-11-23T08:00").json] == ["running", "stopped"]
+    assert "Mon 2026-11-23 08:00  dev" in run(*(word for word in asked if word != "--json"), "2026-11-23T08:00").stdout
     assert [found["to"] for found in run(*asked, "2026-11-23T01:00:01Z").json] == ["running", "stopped", "running"]
 
 
@@ -74,6 +75,27 @@ def test_gives_machines_the_state_in_which_each_cluster_begins() -> None:
     for name in ("dev", "test", "batch", "demo", "old"):
         own = [element for element in found if element["cluster"] == name]
         assert [element["from"] for element in own] == [None, *(element["to"] for element in own[:-1])]
+
+
+def test_what_a_cluster_begins_with_is_what_evaluate_says_of_that_instant(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "version: 1\nclusters:\n"
+        "  - {name: dev, cluster_id: a, timezone: Asia/Bangkok, state: running}\n"
+        "  - {name: test, cluster_id: b, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}]}\n"
+        "  - {name: rest, cluster_id: c, timezone: Europe/Berlin, windows: [{hours: Mon-Fri 07:00-19:00}],\n"
+        "     enforce: 1h}\n",
+        encoding="utf-8",
+    )
+    found = run("calendar", "--file", str(file), "--from", "2026-10-24", "--days", "3", "--json").json
+    begins = [(element["cluster"], element["at"], element["to"]) for element in found if element["from"] is None]
+    for name, at, state in begins:
+        (evaluated,) = run("evaluate", "--file", str(file), "--cluster", name, "--at", at, "--json").json
+        assert state == evaluated["state"]
+        assert [one["to"] for one in found if (one["cluster"], one["at"]) == (name, at)] == [state]
+    assert begins[1] == ("test", "2026-10-23T19:00:00+02:00", "stopped")
+    rest = [(element["at"][:16], element["from"], element["to"]) for element in found if element["cluster"] == "rest"]
+    assert rest[:2] == [("2026-10-23T19:00", None, "stopped"), ("2026-10-23T20:00", "stopped", "unmanaged")]
 
 
 def test_shows_which_of_two_equal_times_is_meant(tmp_path: Path) -> None:
@@ -155,12 +177,37 @@ def test_a_file_that_cannot_be_written_is_a_known_failure(tmp_path: Path) -> Non
 
 
 def test_the_schedules_file_is_not_overwritten_with_a_calendar(tmp_path: Path) -> None:
-    file = tmp_path / "schedules.yaml"
+    file, link = tmp_path / "schedules.yaml", tmp_path / "link.ics"
     file.write_bytes((GOLDEN / "schedules.yaml").read_bytes())
-    ended = run("calendar", "--file", str(file), "--ics", str(file))
+    link.symlink_to(file)
+    ended = run("calendar", "--file", str(file), "--ics", str(link))
     assert ended.code == 1
-    assert ended.stderr == f"error: {file} is the schedules file itself: name another file with --ics\n"
+    assert ended.stderr == f"error: {link} is the schedules file itself: name another file with --ics\n"
     assert file.read_bytes() == (GOLDEN / "schedules.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "endings"),
+    [
+        pytest.param("calendar --html", ".html or .htm", id="a page of the calendar"),
+        pytest.param("plan --simulated --html", ".html or .htm", id="a page of the plan"),
+        pytest.param("calendar --ics", ".ics", id="events"),
+        pytest.param("simulate --days 1 --every 1h --log", ".log or .txt or .jsonl", id="the log"),
+    ],
+)
+def test_a_file_of_another_kind_is_not_overwritten(words: str, endings: str, tmp_path: Path) -> None:
+    file = tmp_path / "holidays.json"
+    file.write_text("{}", encoding="utf-8")
+    ended = run(*words.split(), str(file))
+    assert (ended.code, ended.stdout) == (64, "")
+    assert f"does not end in {endings}: write a name that does" in " ".join(ended.stderr.split())
+    assert file.read_text(encoding="utf-8") == "{}"
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.HTM"])
+def test_the_ending_of_a_page_may_be_the_short_one_or_in_capitals(name: str, tmp_path: Path) -> None:
+    assert run("calendar", "--html", str(tmp_path / name)).code == 0
+    assert (tmp_path / name).exists()
 
 
 def test_a_dash_writes_the_events_to_stdout_and_nothing_else(tmp_path: Path) -> None:

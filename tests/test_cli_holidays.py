@@ -5,7 +5,7 @@ import re
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import holidays as library
 import pytest
@@ -131,6 +131,30 @@ class TestWriting:
             ["DE-BY", "2026-12-25", "renamed: Christmas Day, was Xmas"],
         ]
         assert holidays().stdout.startswith("holidays.json is up to date")
+
+    @pytest.mark.parametrize("option", [(), ("--check",)], ids=["write", "check"])
+    def test_what_somebody_changed_by_hand_is_not_lost(self, option: Tuple[str, ...]) -> None:
+        holidays()
+        text = Path("holidays.json").read_text(encoding="utf-8")
+        edited = text.replace('        "2026-12-25": "Christmas Day",\n', "", 1)
+        assert edited != text
+        write("holidays.json", edited)
+        assert load_config("schedules.yaml").clusters
+        ended = holidays(*option, now="2027-11-20T12:00:00Z")
+        assert (ended.code, ended.stdout) == (1, "")
+        assert ended.stderr.startswith("error: holidays.json was edited since it was written, and the changes would be")
+        assert "DE-BY 2026-12-25" in ended.stderr
+        assert Path("holidays.json").read_text(encoding="utf-8") == edited
+        Path("holidays.json").unlink()
+        assert holidays().code == 0
+
+    def test_a_file_without_a_digest_is_written_anew(self) -> None:
+        holidays()
+        data = json.loads(Path("holidays.json").read_bytes())
+        del data["digest"], data["calendars"]["TH"]["dates"]["2026-12-10"]
+        write("holidays.json", json.dumps(data))
+        assert holidays().code == 0
+        assert "2026-12-10" in lock().calendars["TH"].dates
 
     def test_a_new_year_is_one_row_for_each_calendar_and_year(self) -> None:
         write("schedules.yaml", FILE.replace("  ours: {country: TH, subdivision: null, dates", "  ours: {dates"))
@@ -313,7 +337,7 @@ class TestProblems:
 
     def test_without_the_library_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "holidays", None)
-        assert holidays() == (1, "", "error: the command needs holidays: pip install 'cce-scheduler[cli]'\n")
+        assert holidays() == (1, "", 'error: the command needs holidays: install the extra "cli"\n')
 
     @pytest.mark.parametrize("years", ["0", "21", "many"])
     def test_years_are_a_small_number(self, years: str) -> None:

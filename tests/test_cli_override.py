@@ -180,7 +180,7 @@ class TestWriting:
             pytest.param(("dev", "running"), 64, "one of --for and --until", id="no end"),
             pytest.param(("dev", "running", "--for", "1h", "--until", "x"), 64, "one of --for and", id="two ends"),
             pytest.param(("dev", "--for", "1h"), 64, "write CLUSTER, a state, and one of", id="no state"),
-            pytest.param(("dev", "halted", "--for", "1h"), 64, "halted", id="unknown state"),
+            pytest.param(("dev", "halted", "--for", "1h"), 64, '"halted" is not a state: known', id="unknown state"),
             pytest.param(("dev", "--clear", "dev"), 64, "or --list, or --clear CLUSTER", id="two things"),
             pytest.param((), 64, "or --list, or --clear CLUSTER", id="nothing"),
             pytest.param(("dev", "running", "--for", "1h", "--reason", "x"), 64, "has no room for", id="reason"),

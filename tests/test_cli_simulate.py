@@ -278,12 +278,20 @@ class TestCommand:
             "test": [("13:00", "stopped 3"), ("01:00", "started 3")],
         }
 
+    def test_says_which_clusters_are_left_out(self) -> None:
+        arguments = ("simulate", "--from", "2026-11-23", "--days", "1", "--every", "1h")
+        assert "\nold: not enabled, so nothing is done\n" in run(*arguments).stdout
+        assert "not enabled" not in run(*arguments, "--cluster", "dev").stdout
+        ended = run(*arguments, "--cluster", "old")
+        assert (ended.code, ended.stdout.splitlines()[1:4]) == (0, ["", "old: not enabled, so nothing is done", ""])
+        assert not re.search("CLUSTER|as the schedules want", ended.stdout)
+
     def test_a_run_that_failed_is_1(self, tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
         file.write_text(f"{Path('schedules.yaml').read_text()}limits:\n  max_stops_per_run: 1\n", encoding="utf-8")
         ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
         assert ended.code == 1
-        assert "! failed 1 times: started 0, stopped 0" in ended.stdout
+        assert "! failed 1 time: started 0, stopped 0" in ended.stdout
         assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
 
 

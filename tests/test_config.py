@@ -126,16 +126,17 @@ class TestFile:
         file = tmp_path / "none.yaml"
         with pytest.raises(ConfigError) as e:
             load_config(file)
-        assert str(e.value) == f"{file}:1:1: cannot be read (No such file or directory): name the file"
+        advice = "use --file, or make one with `cce-scheduler init`"
+        assert str(e.value) == f"{file}: cannot be read (No such file or directory): {advice}"
         assert e.value.file == str(file)
 
     def test_a_folder_is_not_a_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as e:
             load_config(str(tmp_path))
-        assert str(e.value) == f"{tmp_path}:1:1: cannot be read (Is a directory): name the file"
+        assert str(e.value) == f"{tmp_path}: cannot be read (Is a directory): use --file"
 
     def test_a_path_that_cannot_be_one_is_no_bug(self) -> None:
-        with pytest.raises(ConfigError, match=r"1:1: cannot be read \(embedded null byte\): name the file"):
+        with pytest.raises(ConfigError, match=r": cannot be read \(embedded null byte\): use --file"):
             load_config("a\0b")
 
     def test_of_a_huge_file_no_more_is_read_than_is_refused(self, tmp_path: Path) -> None:

@@ -440,7 +440,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("function", "message"),
         [
-            pytest.param("", "error: function.agency: there is none, and the function would have no", id="no agency"),
+            pytest.param("", "schedules.yaml:\n  function:\n    agency: NAME\n", id="no agency"),
             pytest.param(
                 f"{FUNCTION}  settings: {{action: stop}}\n",
                 "function.settings.action: action is refused: it belongs to the one-shot mode",

@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
@@ -19,8 +19,9 @@ import pytest
 from scheduler.caution import find_cautions
 from scheduler.config import parse_checked
 from scheduler.errors import ConfigError
+from scheduler.evaluate import state_at
 from scheduler.handler import handle
-from scheduler.model import HoldKind
+from scheduler.model import HoldKind, State
 from scheduler.public_holidays import HolidayCalendar, HolidayLock, write_lock
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, serve
 from tests.cli_runner import GOLDEN, run
@@ -87,6 +88,11 @@ def shell_lines(page: Path) -> Iterator[List[str]]:
 def is_taken(words: Sequence[str]) -> bool:
     """Whether the program has such a command with such options; their values are not looked at."""
     return run(*words, "--help").code in (None, 0)
+
+
+def bangkok(day: int, hour: int) -> datetime:
+    """Return an hour of December 2026 in Bangkok."""
+    return datetime(2026, 12, day, hour, tzinfo=timezone(timedelta(hours=7)))
 
 
 def section(page: Path, heading: str) -> str:
@@ -174,6 +180,18 @@ def test_every_file_on_a_page_can_be_used(page: Path) -> None:
         checked = parse_checked(text.encode(), page.name, lambda: LOCK)
         if "\nclusters:" in block.body and "# warned about" not in block.body:
             assert [str(found) for found in find_cautions(checked, NOW)] == [], block.title
+
+
+def test_the_recipe_for_holidays_runs_on_the_one_that_is_worked_and_on_no_other_date() -> None:
+    (text,) = (block.body for block in blocks(DOCS / "recipes.md") if block.title == "holidays.yaml")
+    dates = {"2026-12-07": "Another day", "2026-12-10": "Constitution Day"}
+    lock = write_lock(
+        HolidayLock("holidays 0.83", {"TH": HolidayCalendar(date(2025, 1, 1), date(2029, 12, 31), dates)})
+    )
+    (cluster,) = parse_checked(text.encode(), "holidays.yaml", lambda: lock).schedules.clusters
+    days = [7, 8, 9, 10, 11]
+    hours = {day: [h for h in range(24) if state_at(cluster, bangkok(day, h)) is State.RUNNING] for day in days}
+    assert hours == {7: [], **{day: list(range(8, 20)) for day in days[1:]}}
 
 
 @each_page

@@ -650,6 +650,14 @@ def test_accepts_an_expression(expression: str) -> None:
             '"0 0 8 * * *" has 6 fields: write five (minute hour day month weekday), no seconds, no year',
         ),
         ("0 8 * *", '"0 8 * *" has 4 fields: write five (minute hour day month weekday), no seconds, no year'),
+        (
+            "08:00",
+            (
+                '"08:00" is a time of day: write five cron fields such as "0 8 * * mon-fri", or in place of start and '
+                'stop `hours: "Mon-Fri 08:00-20:00"`'
+            ),
+        ),
+        ("8", '"8" has 1 field: write five (minute hour day month weekday), no seconds, no year'),
         ("", '"" has 0 fields: write five (minute hour day month weekday), no seconds, no year'),
         ("R 8 * * *", '"R 8 * * *" is random or hashed: write the times, such as "0 8 * * mon-fri"'),
         ("0 r(1-5) * * *", '"0 r(1-5) * * *" is random or hashed: write the times, such as "0 8 * * mon-fri"'),

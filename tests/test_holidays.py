@@ -33,6 +33,7 @@ from tests.scenes import CLOCK, DEV, PROJECT, REGION, TIMER, Context, posts
 LOCK = b"""{
   "version": 1,
   "library": "holidays 0.83",
+  "digest": "fff5f57dbbf93bc28bface1eebfd0285580bbca6588ff9258e252cfb4fd777e2",
   "calendars": {
     "DE-BY": {
       "first": "2025-01-01",

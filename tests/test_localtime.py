@@ -18,6 +18,7 @@ from scheduler.localtime import (
     last_change,
     local_at,
     offset_at,
+    suggest_zones,
 )
 from tests.oracle_cases import utc
 
@@ -175,3 +176,19 @@ def test_a_zone_that_is_none(name: str) -> None:
 
 def test_a_zone_that_is_one() -> None:
     assert find_zone("Asia/Bangkok") is ZoneInfo("Asia/Bangkok")
+
+
+@pytest.mark.parametrize(
+    ("name", "zones"),
+    [
+        pytest.param("asia/bangkok", ["Asia/Bangkok"], id="in small letters"),
+        pytest.param("Bangkok", ["Asia/Bangkok"], id="only the place"),
+        pytest.param("new york", ["America/New_York"], id="with a blank"),
+        pytest.param("Istanbul", ["Asia/Istanbul", "Europe/Istanbul"], id="a place of two names"),
+        pytest.param("ICT", [], id="an abbreviation"),
+        pytest.param("Mars/Olympus", [], id="nowhere on Earth"),
+        pytest.param("", [], id="empty"),
+    ],
+)
+def test_the_zones_that_may_be_meant(name: str, zones: List[str]) -> None:
+    assert suggest_zones(name) == zones

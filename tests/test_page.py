@@ -323,7 +323,7 @@ class TestCommands:
     ) -> None:
         monkeypatch.setitem(sys.modules, "jinja2", None)
         ended = run("calendar", "--html", str(tmp_path / "a.html"))
-        assert (ended.code, ended.stderr) == (1, "error: --html needs jinja2: pip install 'cce-scheduler[cli]'\n")
+        assert (ended.code, ended.stderr) == (1, 'error: --html needs jinja2: install the extra "cli"\n')
 
     def test_a_file_that_cannot_be_written_is_a_known_failure(self, tmp_path: Path) -> None:
         ended = run("calendar", "--html", str(tmp_path / "none" / "a.html"))

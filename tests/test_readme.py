@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Dict
 
+from scheduler.cli.exits import ExitCode
 from tests.test_cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -58,3 +59,8 @@ def test_it_is_short() -> None:
 def test_it_names_every_command() -> None:
     text = README.read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"`{name}`" not in text] == []
+
+
+def test_it_names_every_exit_code() -> None:
+    listed = README.read_text(encoding="utf-8").partition("Exit codes: ")[2].partition("\n\n")[0]
+    assert [int(code) for code in re.findall(r"\b\d+\b", listed)] == list(ExitCode)

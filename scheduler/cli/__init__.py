@@ -14,7 +14,7 @@ def main() -> None:
         name = (e.name or "").partition(".")[0]
         if name not in _NEEDED:
             raise
-        sys.stderr.write(f"the command line needs {name}: pip install 'cce-scheduler[cli]'\n")
+        sys.stderr.write(f'the command line needs {name}: install the extra "cli"\n')
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -38,12 +38,14 @@ Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAY
 Ics = Annotated[
     Optional[Path],
     typer.Option(
-        "--ics", metavar="FILE", help="Write the times of running as events for a calendar program; - is stdout."
+        "--ics",
+        metavar="FILE.ics",
+        help="Write the times of running as events for a calendar program; - is stdout.",
     ),
 ]
 Html = Annotated[
     Optional[Path],
-    typer.Option("--html", metavar="FILE", help="Write a page for a browser, complete in one file."),
+    typer.Option("--html", metavar="FILE.html", help="Write a page for a browser, complete in one file."),
 ]
 
 Against = Annotated[
@@ -52,6 +54,8 @@ Against = Annotated[
 ]
 
 _STDOUT = Path("-")
+ENDINGS = {"--html": (".html", ".htm"), "--ics": (".ics",), "--log": (".log", ".txt", ".jsonl")}
+"""What the name of a file ends in that an option writes: no slip of a name writes over a file of another kind."""
 _INSTANT = timedelta(microseconds=1)
 _SLOT = timedelta(minutes=15)
 
@@ -87,6 +91,8 @@ def calendar(  # noqa: PLR0913 - one for each option
         else:
             show(*describe_comparison(compared))
         return ExitCode.DONE
+    check_ending(html, "--html")
+    check_ending(None if ics == _STDOUT else ics, "--ics")
     checked = load_checked(file)
     schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
@@ -103,7 +109,8 @@ def calendar(  # noqa: PLR0913 - one for each option
         page = render_page(schedules, span, now, money=_money_of(schedules, span))
         write_beside(file, html, page.encode(), "--html")
     if as_json:
-        show_json([*_beginnings_json(schedules, span), *(_transition_json(c, t) for c, t in found)])
+        later = (_transition_json(c, t) for c, t in found if t.at > span.start)
+        show_json([*_beginnings_json(schedules, span), *later])
     else:
         show(*_picture(schedules, span, found))
     return ExitCode.DONE
@@ -136,7 +143,7 @@ def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
     try:
         from icalendar import Calendar, Event
     except ModuleNotFoundError as e:
-        raise InputError("--ics needs icalendar: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('--ics needs icalendar: install the extra "cli"') from e
 
     file = Calendar()
     file.add("prodid", "-//cce-scheduler//EN")
@@ -158,6 +165,14 @@ def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:
             file.add_component(event)
     content: bytes = file.to_ical()
     return content
+
+
+def check_ending(path: Optional[Path], option: str) -> None:
+    """Refuse a file whose name is not that of what an option writes; asked before anything is done."""
+    endings = ENDINGS[option]
+    if path is not None and path.suffix.lower() not in endings:
+        message = f"{path} does not end in {' or '.join(endings)}: write a name that does"
+        raise typer.BadParameter(message, param_hint=option)
 
 
 def write_beside(file: Path, path: Path, content: bytes, option: str) -> None:
@@ -234,9 +249,9 @@ def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
 
 
 def _beginnings_json(schedules: Schedules, span: Span) -> Iterator[Dict[str, Any]]:
-    """Yield the state of each cluster just before the first moment of a span: it comes from nowhere."""
+    """Yield the state of each cluster at the first moment of a span, a transition then included: from nowhere."""
     for cluster in schedules.clusters:
-        found = desired_state(cluster, span.start - _INSTANT)
+        found = desired_state(cluster, span.start)
         yield {
             "cluster": cluster.name,
             "at": write_instant(span.start, cluster.timing.timezone),

@@ -80,7 +80,7 @@ def run_deploy(options: Options, outside: Surroundings) -> int:
     files = read_schedule_files(options.file)
     refuse_ended(files.schedules.calendars_end, outside.now)
     function = place_function(files.schedules, options, outside.environ)
-    make_wanted(function)  # refuses what would only show after the zip is built
+    make_wanted(function, file=str(options.file))  # refuses what would only show after the zip is built
     with open_functions(function, options, outside.environ) as cloud:
         built = outside.build(files, function.runtime)
         check_size(built.content)

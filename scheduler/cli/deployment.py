@@ -114,7 +114,7 @@ def open_functions(function: Function, options: Options, environ: Mapping[str, s
     except ModuleNotFoundError as e:
         if not (e.name or "").startswith("huaweicloudsdkfunctiongraph"):
             raise
-        raise InputError("deploying needs huaweicloudsdkfunctiongraph: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('deploying needs huaweicloudsdkfunctiongraph: install the extra "cli"') from e
     credentials, _ = find_credentials(environ)
     cloud = FunctionGraph(
         credentials, function.region or "", function.project_id or "", endpoint=options.function_endpoint

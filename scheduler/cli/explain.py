@@ -19,6 +19,7 @@ from scheduler.cli.options import (
     File,
     Region,
     Simulated,
+    complete_clusters,
     load_selected,
     read_at,
 )
@@ -30,7 +31,9 @@ from scheduler.parts import WindowPart
 from scheduler.reconcile import run_once
 from scheduler.report import desired_json, error_json, write_instant
 
-Name = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's name in the file.")]
+Name = Annotated[
+    str, typer.Argument(metavar="CLUSTER", autocompletion=complete_clusters, help="The cluster's name in the file.")
+]
 Servers = Annotated[
     bool, typer.Option("--servers", help="Ask the cloud for the cluster's servers, and say what is decided for each.")
 ]

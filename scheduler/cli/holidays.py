@@ -18,9 +18,19 @@ from scheduler.config import Checked, find_countries, parse_config, read_schedul
 from scheduler.document import quote, suggest
 from scheduler.errors import ConfigError, InputError
 from scheduler.model import Schedules
-from scheduler.public_holidays import LOCK_FILE, REFRESH, HolidayCalendar, HolidayLock, lock_key, parse_lock, write_lock
+from scheduler.public_holidays import (
+    LOCK_FILE,
+    REFRESH,
+    HolidayCalendar,
+    HolidayLock,
+    lock_key,
+    parse_lock,
+    was_edited,
+    write_lock,
+)
 
 _MOST_YEARS = 20
+_MOST_SHOWN = 5
 _ENGLISH = "en_US"
 
 Years = Annotated[
@@ -68,6 +78,8 @@ def holidays(*, file: File = DEFAULT_FILE, years: Years = 3, check: Check = Fals
     if old is None and not lock.calendars:
         content = None
     outcome = _Outcome(path, _parse(path, old), lock, old == content, check)
+    if old is not None and outcome.before is not None and was_edited(old):
+        raise InputError(_explain_edited(outcome))
     if content is not None and not outcome.is_same and not check:
         _replace(path, content)
     if as_json:
@@ -147,7 +159,7 @@ def _library() -> Any:
     try:
         import holidays as library
     except ModuleNotFoundError as e:
-        raise InputError("the command needs holidays: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('the command needs holidays: install the extra "cli"') from e
     return library
 
 
@@ -214,6 +226,20 @@ def _describe(outcome: _Outcome) -> Iterator[RenderableType]:
     rows = list(_rows(outcome))
     if rows:
         yield table(("CALENDAR", "DATE", "CHANGE"), rows)
+
+
+def _explain_edited(outcome: _Outcome) -> str:
+    before, after = outcome.before or outcome.after, outcome.after
+    lost = [
+        f"{key} {day}"
+        for key, day, _, _ in find_changes(before, after)
+        if _covers(before.calendars[key], day) and _covers(after.calendars[key], day)
+    ]
+    some = f" ({', '.join(lost[:_MOST_SHOWN])}{', ...' if len(lost) > _MOST_SHOWN else ''})" if lost else ""
+    return (
+        f"{outcome.path} was edited since it was written, and the changes would be lost{some}: write days off under "
+        "`dates:` of a calendar and holidays on which you work as overrides, then delete it and run this again"
+    )
 
 
 def _rows(outcome: _Outcome) -> Iterator[Tuple[str, str, str]]:

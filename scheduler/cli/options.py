@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from scheduler.config import load_config, parse_duration
-from scheduler.errors import InputError
+from scheduler.errors import InputError, SchedulerError
 from scheduler.handler import parse_at, select_clusters
 from scheduler.localtime import instants_of, local_at
 from scheduler.model import Schedules
@@ -17,9 +17,20 @@ from scheduler.model import Schedules
 DEFAULT_FILE = Path("schedules.yaml")
 LONGEST_DAYS = 366
 
+
+def complete_clusters(ctx: typer.Context, incomplete: str) -> List[str]:
+    """Return the names that a shell may complete to, of the file named so far; none where it cannot be read."""
+    try:
+        clusters = load_config(ctx.params.get("file") or DEFAULT_FILE).clusters
+    except SchedulerError:
+        return []
+    return [cluster.name for cluster in clusters if cluster.name.startswith(incomplete)]
+
+
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The schedules file.")]
 ClusterNames = Annotated[
-    Optional[List[str]], typer.Option("--cluster", metavar="NAME", help="Only this cluster; repeatable.")
+    Optional[List[str]],
+    typer.Option("--cluster", metavar="NAME", autocompletion=complete_clusters, help="Only this cluster; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write machine output.")]
 At = Annotated[

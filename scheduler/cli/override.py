@@ -14,12 +14,13 @@ from rich.console import RenderableType
 
 from scheduler.cli.access import Access, Target, open_access
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.options import DEFAULT_FILE, AsJson, CceEndpoint, File, Region, read_duration
+from scheduler.cli.options import DEFAULT_FILE, AsJson, CceEndpoint, File, Region, complete_clusters, read_duration
 from scheduler.cli.output import line, note, show, show_json, table
 from scheduler.cloud import Cloud
 from scheduler.cloud.patience import PatientCloud
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
+from scheduler.document import suggest
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.execute import Place, place_of
@@ -30,8 +31,19 @@ from scheduler.observe import find_clusters, missing
 from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, with_override, write_override
 from scheduler.report import error_json, write_instant
 
-Named = Annotated[Optional[str], typer.Argument(metavar="CLUSTER", show_default=False, help="The cluster's name.")]
-Asked = Annotated[Optional[State], typer.Argument(metavar="STATE", show_default=False, help="What it is to be.")]
+Named = Annotated[
+    Optional[str],
+    typer.Argument(metavar="CLUSTER", show_default=False, autocompletion=complete_clusters, help="The cluster's name."),
+]
+Asked = Annotated[
+    Optional[str],
+    typer.Argument(
+        metavar="STATE",
+        show_default=False,
+        autocompletion=lambda: [state.value for state in State],
+        help="What it is to be: running, stopped or unmanaged.",
+    ),
+]
 Lasting = Annotated[
     Optional[str], typer.Option("--for", metavar="DURATION", help="How long from now: 90m, 3h, at most 7d.")
 ]
@@ -40,7 +52,12 @@ Until = Annotated[
     typer.Option("--until", metavar="T", help="Until when: in the cluster's zone, or with an offset."),
 ]
 Listing = Annotated[bool, typer.Option("--list", help="Show the overrides of all clusters.")]
-Clear = Annotated[Optional[str], typer.Option("--clear", metavar="CLUSTER", help="Remove the override of a cluster.")]
+Clear = Annotated[
+    Optional[str],
+    typer.Option(
+        "--clear", metavar="CLUSTER", autocompletion=complete_clusters, help="Remove the override of a cluster."
+    ),
+]
 Reason = Annotated[Optional[str], typer.Option("--reason", hidden=True)]
 
 _SHOWN = 2
@@ -106,13 +123,22 @@ def override(  # noqa: PLR0913 - one for each option
         return _list(schedules, options)
     if clear is not None:
         return _clear(_only(schedules, clear), options)
-    if cluster is None or state is None or (lasting is None) == (until is None):
+    wanted = None if state is None else _read_state(state)
+    if cluster is None or wanted is None or (lasting is None) == (until is None):
         message = "write CLUSTER, a state, and one of --for and --until"
         raise typer.BadParameter(message, param_hint="arguments")
     chosen = _only(schedules, cluster)
     _check_obeyed(schedules, chosen, str(file))
     end = _read_end(lasting, until, ZoneInfo(chosen.timing.timezone), now)
-    return _write(chosen, state, end, options)
+    return _write(chosen, wanted, end, options)
+
+
+def _read_state(text: str) -> State:
+    try:
+        return State(text)
+    except ValueError as e:
+        known = [state.value for state in State]
+        raise typer.BadParameter(f'"{text}" is not a state: {suggest(text, known)}', param_hint="STATE") from e
 
 
 def _only(schedules: Schedules, name: str) -> Cluster:

@@ -97,7 +97,7 @@ def render_page(
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ModuleNotFoundError as e:
-        raise InputError("--html needs jinja2: pip install 'cce-scheduler[cli]'") from e
+        raise InputError('--html needs jinja2: install the extra "cli"') from e
 
     environment = Environment(
         loader=FileSystemLoader(_ASSETS, encoding="utf-8"),

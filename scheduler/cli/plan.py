@@ -7,7 +7,7 @@ from typing import Annotated, Dict, Optional, Sequence
 import typer
 
 from scheduler.cli.access import Target, open_access
-from scheduler.cli.calendar import Html, write_beside
+from scheduler.cli.calendar import Html, check_ending, write_beside
 from scheduler.cli.diff import show_run
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
@@ -61,6 +61,7 @@ def plan(  # noqa: PLR0913 - one for each option
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     instant = read_at(at) if at else now
+    check_ending(html, "--html")
     schedules = load_selected(file, cluster)
     target = Target(region, endpoint, simulated, cce_endpoint)
     with open_access(schedules, target, environ=os.environ, now=instant) as access:

@@ -45,7 +45,7 @@ def show_problems(file: Union[str, Path], problems: Sequence[Problem], *, are_wa
     lines = _read_lines(file)
     word, style = ("warning: ", "yellow") if are_warnings else ("", "red")
     for problem in problems:
-        note(f"{file}:{problem.line}:{problem.column}: {word}{problem}", style)
+        note(f"{problem.place_in(file)}: {word}{problem}", style)
         if 1 <= problem.line <= len(lines) and not _may_hold_a_key(problem, lines[problem.line - 1]):
             note("\n".join(quote_place(lines[problem.line - 1], problem, diagnostics().width)))
 

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from scheduler.cli.calendar import write_beside
+from scheduler.cli.calendar import check_ending, write_beside
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
@@ -27,7 +27,7 @@ from scheduler.cli.output import count, diagnostics, fits, line, show, show_json
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
-from scheduler.model import Prices
+from scheduler.model import Prices, Schedules
 from scheduler.report import write_instant
 from scheduler.savings import describe_each, describe_not_included, money_of_each
 from scheduler.simulated.rehearsal import SLOT, ClusterResult, Progress, Result, Script, rehearse
@@ -52,7 +52,7 @@ Faults = Annotated[
 
 Log = Annotated[
     Optional[Path],
-    typer.Option("--log", metavar="FILE", help="Write what the function logs, each line behind its time."),
+    typer.Option("--log", metavar="FILE.log", help="Write what the function logs, each line behind its time."),
 ]
 
 
@@ -75,6 +75,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     counted. With --faults the cloud fails now and then, in all the ways it is known to.
     """
     period = _read_period(every)
+    check_ending(log, "--log")
     selected = load_selected(file, cluster)
     span = read_span(begin, days, selected, datetime.now(timezone.utc))
     script = Script(span.start, span.end, period, nodes, seed, faults)
@@ -98,7 +99,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     if as_json:
         show_json(_result_json(result))
     else:
-        show(*_picture(result, span, selected.prices))
+        show(*_picture(result, span, selected))
     if script.faults:  # failed runs are what was asked for; what counts is where they end
         return ExitCode.FAILED if any(c.astray for c in result.clusters) else ExitCode.DONE
     return ExitCode.FAILED if result.failures else ExitCode.DONE
@@ -120,7 +121,7 @@ def _bar() -> Bar:
     return Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _picture(result: Result, span: Span, prices: Optional[Prices]) -> Iterator[RenderableType]:
+def _picture(result: Result, span: Span, selected: Schedules) -> Iterator[RenderableType]:
     script = result.script
     begin, end = (f"{at.astimezone(span.zone):%a %Y-%m-%d %H:%M}" for at in (span.start, span.end))
     yield line(f"From {begin} to {end} {span.zone.key}, a run every {_every(script)}", "bold")
@@ -132,17 +133,28 @@ def _picture(result: Result, span: Span, prices: Optional[Prices]) -> Iterator[R
         if found.awake is not None:
             yield line("control plane: awake or asleep", "dim")
             yield from draw(Strip(script.start, SLOT, found.awake), zone)
-    yield ""
-    yield legend()
-    yield ""
-    yield _savings(result.clusters)
-    if prices is not None:
-        time_off = timedelta(seconds=sum(found.saved_s for found in result.clusters))
-        each = describe_each(money_of_each(time_off, prices), prices.currency)
-        yield line(f"The hours off save, if every server is of that flavor: {each}", "dim")
-        yield line(describe_not_included(), "dim")
+    left_out = [cluster.name for cluster in selected.clusters if not cluster.enabled]
+    if left_out:
+        yield ""
+        yield from (line(f"{name}: not enabled, so nothing is done") for name in left_out)
+    if result.clusters:
+        yield ""
+        yield legend()
+        yield ""
+        yield _savings(result.clusters)
+        yield from _money(result.clusters, selected.prices)
     yield ""
     yield from _counts(result)
+
+
+def _money(clusters: Sequence[ClusterResult], prices: Optional[Prices]) -> Iterator[RenderableType]:
+    """Yield what the hours off are worth, where the file gives prices."""
+    if prices is None:
+        return
+    time_off = timedelta(seconds=sum(found.saved_s for found in clusters))
+    each = describe_each(money_of_each(time_off, prices), prices.currency)
+    yield line(f"The hours off save, if every server is of that flavor: {each}", "dim")
+    yield line(describe_not_included(), "dim")
 
 
 def _every(script: Script) -> str:
@@ -208,11 +220,13 @@ def _counts(result: Result) -> Iterator[RenderableType]:
         yield line(f"{count(sum(result.faults.values()), 'fault')}: {faults or 'none'}")
     messages = list(result.failures.items())
     for message, number in messages[:_MOST_MESSAGES]:
-        yield line(f"! failed {number:,} times: {message}", "red")
+        yield line(f"! failed {count(number, 'time')}: {message}", "red")
     if len(messages) > _MOST_MESSAGES:
         rest = sum(number for _, number in messages[_MOST_MESSAGES:])
-        yield line(f"! failed {rest:,} times with {count(len(messages) - _MOST_MESSAGES, 'other message')}", "red")
-    yield _verdict(result)
+        others = count(len(messages) - _MOST_MESSAGES, "other message")
+        yield line(f"! failed {count(rest, 'time')} with {others}", "red")
+    if result.clusters:
+        yield _verdict(result)
 
 
 def _verdict(result: Result) -> RenderableType:

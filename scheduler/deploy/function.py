@@ -195,12 +195,14 @@ class FunctionCloud(Protocol):
         ...
 
 
-def make_wanted(function: Function, digest: str = "") -> Wanted:
-    """Return what the section ``function`` asks for. Raises `InputError` where it leaves a gap."""
+def make_wanted(function: Function, digest: str = "", file: str = "the schedules file") -> Wanted:
+    """Return what the section ``function`` of a file asks for. Raises `InputError` where it leaves a gap."""
     if not function.agency:
         raise InputError(
             "function.agency: there is none, and the function would have no rights: create an agency in IAM for the "
-            "cloud service FunctionGraph with the policy of docs/security.md, and write its name here"
+            f"cloud service FunctionGraph with the policy of docs/security.md, and write its name into {file}:\n"
+            "  function:\n"
+            "    agency: NAME"
         )
     schedule = timer_cron(function.every_s)
     if schedule is None:
