@@ -340,7 +340,7 @@ def waiting(size: Size) -> "Iterator[Row]":
     """Yield the row of a run in which every call takes its time."""
     clusters = min(100, size.waits)
     with scene(clusters, size.waits) as stage:
-        stage.cloud.faults = lambda _: time.sleep(EVERY_CALL_S)
+        stage.cloud.latency_s = EVERY_CALL_S
         walls, costs = [], []
         for _ in range(size.rounds):
             costs.append(stage.ours())
