@@ -62,11 +62,11 @@ MOST_RUNNING = 10_000
 
 
 class Size(NamedTuple):
-    """What is measured, and in how many rounds. A schedules file has room for some 9,900 clusters."""
+    """What is measured, and in how many rounds."""
 
     servers: "tuple[int, ...]" = (10, 1_000, 10_000, 100_000)
-    clusters: "tuple[int, ...]" = (1, 100, 9_900)
-    unmanaged: "tuple[int, ...]" = (100, 9_900)
+    clusters: "tuple[int, ...]" = (1, 100, 10_000)
+    unmanaged: "tuple[int, ...]" = (100, 10_000)
     rounds: int = 5
     waits: int = 1_000
 
