@@ -9,13 +9,14 @@ Whoever edits either in place, or damages it, breaks the digest, and the file is
 import json
 import os
 from datetime import date, datetime, timezone
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from scheduler.evaluate import know_firings, list_firings
 from scheduler.model import (
     AutoscaledPools,
     CalendarsEnd,
     Cluster,
+    ClusterId,
     ControlPlane,
     Exclude,
     Function,
@@ -30,29 +31,15 @@ from scheduler.model import (
     Window,
 )
 
-try:  # what ``hashlib`` falls back to, without the library that it loads first
-    from _sha256 import sha256  # Python 3.9 to 3.11
+try:  # without the library that ``hashlib`` loads first; and it takes a third of what SHA-256 takes there
+    from _blake2 import blake2b
 except ImportError:
-    try:
-        from _sha2 import sha256  # from Python 3.12 on
-    except ImportError:
-        from hashlib import sha256
+    from hashlib import blake2b
 
 LOCK_FILE = "holidays.json"
 """The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
-_FIELDS = [list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window)]
-"""What the form was written for; of another release's form nothing is read."""
-_TIMING, _EXCLUDE = (Cluster._fields.index(name) for name in ("timing", "exclude"))
-_KINDS = [
-    (Cluster._fields.index(name), {kind.value: kind for kind in kinds})
-    for name, kinds in (
-        ("stop_type", StopType),
-        ("control_plane", ControlPlane),
-        ("autoscaled_pools", AutoscaledPools),
-        ("membership", Membership),
-    )
-]
-"""Where a cluster has an enum, and its members by value."""
+_FIELDS = [2, *(list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window))]
+"""What the form was written for, and its number; of another release's form nothing is read."""
 _HEAD = b'{"digest":"%s",'
 _HEAD_BYTES = len(_HEAD % bytes(64))
 
@@ -90,12 +77,18 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
     """
     timings = list({id(c.timing): c.timing for c in schedules.clusters}.values())
     places = {id(timing): n for n, timing in enumerate(timings)}
+    settings: Dict[Any, int] = {}
+    rows = [
+        [name, cluster_id, settings.setdefault((places[id(timing)], *others), len(settings))]
+        for name, cluster_id, timing, *others in schedules.clusters
+    ]
     compiled = {
         "fields": _FIELDS,
         "limits": schedules.limits,
         "firings": list_firings(_expressions(timings)),
         "timings": [_timing_json(timing) for timing in timings],
-        "clusters": [cluster._replace(timing=places[id(cluster.timing)]) for cluster in schedules.clusters],  # type: ignore[arg-type]
+        "settings": list(settings),
+        "clusters": rows,
         "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
         "every_s": schedules.function.every_s,
         "remote_overrides": schedules.remote_overrides,
@@ -122,21 +115,13 @@ def read_compiled(content: bytes, sources: Sequence[bytes]) -> Optional[Schedule
 
 def _make_schedules(compiled: Dict[str, Any]) -> Schedules:
     timings = [_read_timing(entry) for entry in compiled["timings"]]
-    excludes: Dict[str, Exclude] = {}
-    clusters: List[Cluster] = []
-    for entry in compiled["clusters"]:  # changed in place: there may be thousands
-        key = repr(entry[_EXCLUDE])
-        if key not in excludes:
-            excludes[key] = Exclude(*(tuple(part) for part in entry[_EXCLUDE]))
-        entry[_EXCLUDE] = excludes[key]
-        entry[_TIMING] = timings[entry[_TIMING]]
-        for place, kinds in _KINDS:
-            entry[place] = kinds[entry[place]]
-        clusters.append(Cluster(*entry))
+    settings = [_read_settings(entry, timings) for entry in compiled["settings"]]
+    make = Cluster._make  # of thousands of clusters, most share all but name and id: they are read once
+    clusters = tuple([make((name, cluster_id, *settings[place])) for name, cluster_id, place in compiled["clusters"]])
     end = compiled["calendars_end"]
     calendars_end = CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None
     return Schedules(
-        tuple(clusters),
+        clusters,
         Limits._make(compiled["limits"]),
         calendars_end,
         Function(every_s=compiled["every_s"]),
@@ -145,7 +130,7 @@ def _make_schedules(compiled: Dict[str, Any]) -> Schedules:
 
 
 def _digest(parts: Sequence[bytes]) -> bytes:
-    whole = sha256()
+    whole = blake2b(digest_size=32)
     for part in parts:
         whole.update(b"%d:" % len(part) + part)
     return str(whole.hexdigest()).encode()
@@ -160,6 +145,19 @@ def _expressions(timings: Sequence[Timing]) -> Iterator[str]:
 def _timing_json(timing: Timing) -> List[Any]:
     overrides = [[o.state, o.start.isoformat(), o.end.isoformat(), o.reason] for o in timing.overrides]
     return list(timing._replace(overrides=overrides))  # type: ignore[arg-type]
+
+
+def _read_settings(entry: List[Any], timings: Sequence[Timing]) -> Tuple[Any, ...]:
+    """Return all fields of a cluster but its name and its id."""
+    cluster = Cluster("", ClusterId(""), timings[entry[0]], *entry[1:])
+    cluster = cluster._replace(
+        stop_type=StopType(cluster.stop_type),
+        exclude=Exclude(*map(tuple, cluster.exclude)),
+        control_plane=ControlPlane(cluster.control_plane),
+        autoscaled_pools=AutoscaledPools(cluster.autoscaled_pools),
+        membership=Membership(cluster.membership),
+    )
+    return cluster[2:]
 
 
 def _read_timing(entry: List[Any]) -> Timing:

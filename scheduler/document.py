@@ -17,8 +17,11 @@ from scheduler.errors import Problem
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
-_MAX_VALUES = 50_000
-"""How many keys and values a file may have: a thousand clusters have some 20 000."""
+_MAX_VALUES = 100_000
+"""How many keys and values a file may have: ten thousand clusters that say no more than who they are have 50 000.
+
+The worst such file takes some 3 s of a core to be refused, or read.
+"""
 _MAX_ALIASED = 25_000
 """How many nodes the aliases of a file may add to it; a long text counts as several."""
 _MOST_SHOWN = 60

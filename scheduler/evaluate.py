@@ -51,6 +51,9 @@ _MOST_KNOWN = 200
 _MOST_SCHEDULES = 1_000
 
 
+_DISABLED = Desired(State.UNMANAGED, "enabled: false", Rule("enabled"), None, None)
+
+
 class Event(NamedTuple):
     """A firing of a cron expression: the instant, and the local time that the expression named.
 
@@ -64,7 +67,7 @@ class Event(NamedTuple):
 def desired_state(cluster: Cluster, at: datetime) -> Desired:
     """Return the desired state of a cluster at an aware instant, with reason, rule, since and until."""
     if not cluster.enabled:
-        return Desired(State.UNMANAGED, "enabled: false", Rule("enabled"), None, None)
+        return _DISABLED
     return _schedule(cluster.timing).desired(at.astimezone(timezone.utc))
 
 

@@ -34,7 +34,7 @@ from typing import (
 )
 
 from scheduler.cloud import BATCH_SIZE, Cloud
-from scheduler.cloud.patience import Clock, patiently
+from scheduler.cloud.patience import patiently
 from scheduler.errors import (
     CloudError,
     OutOfTimeError,
@@ -46,6 +46,7 @@ from scheduler.errors import (
 )
 from scheduler.model import (
     Action,
+    Clock,
     ControlPlaneAction,
     ControlPlaneOutcome,
     Hold,

@@ -14,11 +14,10 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from scheduler.cloud.patience import Clock
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.model import EVERY_CLUSTER, Cluster, Schedules, State, Timing
+from scheduler.model import EVERY_CLUSTER, Clock, Cluster, Schedules, State, Timing
 from scheduler.reconcile import place_clusters, run_once
 from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
 from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings

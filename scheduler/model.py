@@ -7,7 +7,7 @@ Instants are aware datetimes in UTC unless a name says ``local``; durations are 
 
 from datetime import date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Mapping, NamedTuple, NewType, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Mapping, NamedTuple, NewType, Optional, Sequence, Tuple
 
 from scheduler.errors import SchedulerError
 
@@ -221,6 +221,15 @@ class Transition(NamedTuple):
     before: State
     after: State
     reason: str
+
+
+class Clock(NamedTuple):
+    """The time of one run: the instant it is, how much is left of the run, how to wait, and chance from 0 to 1."""
+
+    now: Callable[[], datetime]
+    remaining_s: Callable[[], float]
+    sleep: Callable[[float], object]
+    chance: Callable[[], float]
 
 
 class Server(NamedTuple):

@@ -213,10 +213,11 @@ def _with_overdue(planned: ClusterPlan, servers: Iterable[Server], moment: Momen
     if desired.since is None and desired.rule.kind == "override":
         return planned
     overdue = list(find_overdue(cluster, desired, (*planned.actions, *planned.holds), moment))
-    late_s = _late_s(planned, moment, servers)
-    if step and late_s is not None and _is_waited_for(planned, step):
-        phase = f"in phase {step.phase}" if step.phase else "in a phase that the answer does not tell"
-        overdue.append(Overdue(f"the control plane is {phase}", late_s))
+    if step and _is_waited_for(planned, step):
+        late_s = _late_s(planned, moment, servers)
+        if late_s is not None:
+            phase = f"in phase {step.phase}" if step.phase else "in a phase that the answer does not tell"
+            overdue.append(Overdue(f"the control plane is {phase}", late_s))
     return planned._replace(overdue=tuple(overdue))
 
 

@@ -80,7 +80,7 @@ class NodeList(NamedTuple):
 
 
 class Members(NamedTuple):
-    """The servers proven to belong to each cluster id, the ids that each server is claimed by, and CCE's lists."""
+    """The servers proven to belong to each cluster id, the ids that claim a server of several, and CCE's lists."""
 
     servers: Mapping[str, Sequence[Server]]
     claims: Mapping[ServerId, Sequence[str]]
@@ -125,7 +125,8 @@ def find_members(
             named = {EVERY_CLUSTER} if named else named
         for cluster_id in sorted(((named - by_list) | (listing & by_list)) & wanted):
             found[cluster_id].append(server)
-        claims[server.server_id] = sorted(named | listing)
+        if len(named | listing) > 1:
+            claims[server.server_id] = sorted(named | listing)
     return Members(found, claims, lists)
 
 
@@ -189,7 +190,7 @@ def decide(  # noqa: C901, PLR0912 - one branch for each row of the table
     elif server.task_state or status in _PASSING:
         kind, reason = HoldKind.IN_TRANSITION, f"{status}{f', {server.task_state}' if server.task_state else ''}"
     elif (state is State.RUNNING) == (status == "ACTIVE"):
-        kind, reason = HoldKind.ALREADY, f"already {state.value}"
+        kind, reason = HoldKind.ALREADY, "already running" if state is State.RUNNING else "already stopped"
     elif state is State.RUNNING:
         return Action(Power.START, server)
     elif _is_kept_as_prepaid(cluster, server):

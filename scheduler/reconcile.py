@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.model import ClusterPlan, Plan, Run, Schedules, State
+from scheduler.model import Clock, ClusterPlan, Plan, Run, Schedules, State
 
 if TYPE_CHECKING:
     from scheduler.cloud import Cloud, Connect
-    from scheduler.cloud.patience import Clock
     from scheduler.execute import Place
     from scheduler.place import Wanted
 
@@ -21,7 +20,7 @@ def run_once(  # noqa: PLR0913 - two of them are switches
     schedules: Schedules,
     at: datetime,
     connect: "Connect",
-    clock: "Clock",
+    clock: Clock,
     *,
     dry_run: bool = False,
     is_now: bool = True,

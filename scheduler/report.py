@@ -5,7 +5,7 @@ Fields may be added, never renamed: other programs read them.
 
 from collections import Counter
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
@@ -79,7 +79,7 @@ def run_json(run: Run, action: str) -> Json:
     data: Json = {
         "at": write_instant(run.plan.at),
         "dry_run": run.dry_run,
-        "clusters": [_cluster_run_json(c, acted, step) for c, acted, step in _by_cluster(run)],
+        "clusters": [_cluster_run_json(c, acted, step) for c, acted, step in _by_cluster(run, run.plan.clusters)],
         "server_list": [_server_json(o.server) for o in done],
         "warnings": list(run.plan.warnings),
     }
@@ -87,8 +87,8 @@ def run_json(run: Run, action: str) -> Json:
     if errors:
         data.update(_api_json(errors[0]))
     return {
-        "status": "error" if run.has_failed else "success",
-        "message": summarise(run),
+        "status": "error" if errors else "success",
+        "message": summarise(run, errors),
         "action": action,
         "data": data,
     }
@@ -114,10 +114,10 @@ def error_json(error: Optional[SchedulerError]) -> Optional[Json]:
 
 def run_errors(run: Run) -> List[SchedulerError]:
     """Return every distinct failure of a run, in the order of the file."""
-    found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters]
+    found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters if c.error]
     found += [o.error for o in run.outcomes]
     found += [o.error for o in run.control_planes]
-    found += [overdue_error(c) for c in run.plan.clusters if not run.dry_run]
+    found += [overdue_error(c) for c in run.plan.clusters if c.overdue and not run.dry_run]
     if run.plan.refusal is not None and not run.dry_run:
         found.append(run.plan.refusal)
     found.append(run.plan.failure)
@@ -141,40 +141,43 @@ def describe_overdue(overdue: Overdue) -> str:
     return f"{overdue.text} ({long})"
 
 
-def summarise(run: Run) -> str:
-    """Say in a line what a run did, or would do."""
+def summarise(run: Run, errors: Sequence[SchedulerError]) -> str:
+    """Say in a line what a run did, or would do; ``errors`` are its `run_errors`."""
     powers = [o.power for o in run.outcomes if o.is_accepted]
     if run.dry_run:
         powers = [a.power for c in run.plan.clusters for a in c.actions]
     starts = powers.count(Power.START)
-    holds = sum(len(c.holds) for c in run.plan.clusters)
+    holds = sum([len(c.holds) for c in run.plan.clusters if c.holds])
     words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
     text += f", left {left} to the next run" if left else ""
     if any(c.cluster.cluster_id == EVERY_CLUSTER for c in run.plan.clusters):
         text = f"all CCE clusters of the project: {text}"
-    errors = run_errors(run)
     return f"{text}; failed: {'; '.join(str(e) for e in errors)}" if errors else text
 
 
 def log_lines(run: Run, action: str) -> Iterable[Json]:
     """Yield a line for each cluster that acted, drifted or failed, and one that sums the run up."""
-    for planned, acted, step in _by_cluster(run):
-        moves = planned.control_plane is not None and planned.control_plane.action is not None
-        if planned.actions or planned.error or planned.warnings or planned.overdue or moves:
-            held = dict(Counter(h.kind.value for h in planned.holds))
-            line = _cluster_run_json(planned, acted, step)
-            yield {"event": "cluster", **line, "held": held, "warnings": list(planned.warnings)}
+    heard = [c for c in run.plan.clusters if c.actions or c.error or c.warnings or c.overdue or _moves(c)]
+    for planned, acted, step in _by_cluster(run, heard):
+        held = dict(Counter(h.kind.value for h in planned.holds))
+        line = _cluster_run_json(planned, acted, step)
+        yield {"event": "cluster", **line, "held": held, "warnings": list(planned.warnings)}
+    errors = run_errors(run)
     yield {
         "event": "run",
         "action": action,
         "at": write_instant(run.plan.at),
         "dry_run": run.dry_run,
-        "status": "error" if run.has_failed else "success",
-        "message": summarise(run)[:8000],
+        "status": "error" if errors else "success",
+        "message": summarise(run, errors)[:8000],
         "warnings": list(run.plan.warnings),
     }
+
+
+def _moves(planned: ClusterPlan) -> bool:
+    return planned.control_plane is not None and planned.control_plane.action is not None
 
 
 def hold_counts(holds: Iterable[Hold]) -> Dict[str, int]:
@@ -248,13 +251,15 @@ def _overdue_json(planned: ClusterPlan) -> List[Json]:
     ]
 
 
-def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome], Optional[ControlPlaneOutcome]]]:
-    """Yield every cluster with what was done for it, or in a dry run what would be."""
+def _by_cluster(
+    run: Run, clusters: Iterable[ClusterPlan]
+) -> Iterator[Tuple[ClusterPlan, List[Outcome], Optional[ControlPlaneOutcome]]]:
+    """Yield clusters with what was done for them, or in a dry run what would be."""
     steps = {step.cluster: step for step in run.control_planes}
     found: Dict[str, List[Outcome]] = {}
     for outcome in run.outcomes:
         found.setdefault(outcome.cluster, []).append(outcome)
-    for planned in run.plan.clusters:
+    for planned in clusters:
         name = planned.cluster.name
         yield (
             planned,
@@ -264,6 +269,25 @@ def _by_cluster(run: Run) -> Iterator[Tuple[ClusterPlan, List[Outcome], Optional
 
 
 def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome], step: Optional[ControlPlaneOutcome]) -> Json:
+    line: Json = {
+        "name": planned.cluster.name,
+        "cluster_id": planned.cluster.cluster_id,
+        "state": planned.desired.state._value_,  # not `value`, which is a function: there may be thousands of lines
+        "reason": planned.desired.reason,
+        "started": [],
+        "stopped": [],
+        "held": [],
+        "left": [],
+        "overdue": [],
+        "control_plane": None,
+        "error": None,
+    }
+    if outcomes or planned.holds or planned.overdue or planned.control_plane or planned.error:
+        line.update(_done_json(planned, outcomes, step))
+    return line
+
+
+def _done_json(planned: ClusterPlan, outcomes: List[Outcome], step: Optional[ControlPlaneOutcome]) -> Json:
     acted = [o for o in outcomes if o.is_accepted]
     failed = [o for o in outcomes if o.error]
     left = [{**_server_json(o.server), "reason": o.left} for o in outcomes if o.left]
@@ -273,10 +297,6 @@ def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome], step: Optio
     stopped = [{**_server_json(o.server), "type": _stop_type(o.power)} for o in acted if o.power is not Power.START]
     many = len(planned.holds) > _MOST_LISTED
     return {
-        "name": planned.cluster.name,
-        "cluster_id": planned.cluster.cluster_id,
-        "state": planned.desired.state.value,
-        "reason": planned.desired.reason,
         "started": _shorten([_server_json(o.server) for o in acted if o.power is Power.START]),
         "stopped": _shorten(stopped),
         "held": hold_counts(planned.holds) if many else [_hold_json(h) for h in planned.holds],

@@ -7,8 +7,19 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 from scheduler.cloud import Connect
 from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.cloud.patience import Clock
-from scheduler.model import CLUSTER_TAG, Cluster, ClusterId, Limits, Power, Schedules, Server, ServerId, State, Timing
+from scheduler.model import (
+    CLUSTER_TAG,
+    Clock,
+    Cluster,
+    ClusterId,
+    Limits,
+    Power,
+    Schedules,
+    Server,
+    ServerId,
+    State,
+    Timing,
+)
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, SimulatedServer
 from scheduler.simulated.calls import Call, Fault, Faults, Record, answering

@@ -121,5 +121,5 @@ def test_nothing_is_read_of_what_was_compiled_from_something_else(
 
 def test_nothing_is_read_of_what_another_release_compiled() -> None:
     compiled = json.loads(write_compiled(parse_config(_TEXT, ""), [_TEXT]))
-    compiled["fields"][2].append("colour")
+    compiled["fields"][3].append("colour")
     assert read_compiled(json.dumps(compiled).encode(), [_TEXT]) is None

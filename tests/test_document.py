@@ -100,9 +100,9 @@ class TestText:
 
     def test_counts_keys_and_values(self) -> None:
         start = "version: 1\nx: [a"  # the file, two keys with values, and one entry: six
-        assert "unknown key" in problems_of(f"{start}{', a' * 49_994}]".encode())
-        assert problems_of(f"{start}{', a' * 49_994}, a]".encode()) == (
-            "f.yaml:2:149990: from here on the file has more than 50000 keys and values: "
+        assert "unknown key" in problems_of(f"{start}{', a' * 99_994}]".encode())
+        assert problems_of(f"{start}{', a' * 99_994}, a]".encode()) == (
+            "f.yaml:2:299990: from here on the file has more than 100000 keys and values: "
             "write what clusters share once, in defaults and schedules"
         )
 

@@ -8,11 +8,12 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.cloud.patience import TRIES, Clock
+from scheduler.cloud.patience import TRIES
 from scheduler.errors import PermanentCloudError, RefusedError, TemporaryCloudError, UnknownOutcomeError
 from scheduler.execute import execute
 from scheduler.model import (
     Action,
+    Clock,
     Cluster,
     ClusterPlan,
     ControlPlane,

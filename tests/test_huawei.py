@@ -143,6 +143,11 @@ def test_every_field_but_the_id_may_be_missing(cloud: SimulatedCloud, client: Hu
         ),
         pytest.param('{"id": "a", "fault": "broken"}', Server(ServerId("a")), id="fault of another shape"),
         pytest.param('{"id": "a", "tags": ["k", null]}', Server(ServerId("a")), id="tags that cannot be read"),
+        pytest.param(
+            f'{{"id": "a", "tags": ["{CLUSTER_TAG}=x", "CCE-Dynamic-Provisioning-Node=1"]}}',
+            Server(ServerId("a"), tags=(f"{CLUSTER_TAG}=x", "CCE-Dynamic-Provisioning-Node=1")),
+            id="a tag that CCE gives every node",
+        ),
         pytest.param('{"id": "a", "tags": []}', Server(ServerId("a"), tags=()), id="no tags"),
         pytest.param('{"id": "a", "new": {"x": 1}}', Server(ServerId("a")), id="unknown field"),
     ],

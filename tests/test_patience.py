@@ -5,7 +5,7 @@ from typing import Callable, List, NoReturn
 import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.cloud.patience import TRIES, Clock, PatientCloud, patiently
+from scheduler.cloud.patience import TRIES, PatientCloud, patiently
 from scheduler.errors import (
     CloudError,
     NoAnswerError,
@@ -17,7 +17,7 @@ from scheduler.errors import (
     UnknownOutcomeError,
     UntrustedAnswerError,
 )
-from scheduler.model import ClusterId, ServerId
+from scheduler.model import Clock, ClusterId, ServerId
 from tests.scenes import NOW
 
 

@@ -218,9 +218,10 @@ def test_excludes_nothing_else(scene: Scene) -> None:
 class TestMembers:
     def test_a_server_belongs_to_the_cluster_that_its_tag_names(self) -> None:
         mine, other, none = make_server(1), make_server(2, TEST), make_server(3)._replace(tags=("a",))
-        members = find_members([make_cluster()], [mine, other, none])
-        assert members.servers == {DEV: [mine]}
-        assert list(members.claims.values()) == [[DEV], [TEST], []]
+        both = make_server(4)._replace(tags=(f"CCE-Cluster-ID={TEST}", f"CCE-Cluster-ID={DEV}"))
+        members = find_members([make_cluster()], [mine, other, none, both])
+        assert members.servers == {DEV: [mine, both]}
+        assert members.claims == {both.server_id: sorted([DEV, TEST])}
 
     def test_an_id_is_compared_in_lower_case(self) -> None:
         server = make_server(cluster_id=DEV.upper())

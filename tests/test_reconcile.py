@@ -21,6 +21,7 @@ from scheduler.model import (
     ControlPlane,
     Exclude,
     HoldKind,
+    Limits,
     OnExcludedDates,
     Power,
     Schedules,
@@ -151,6 +152,46 @@ def test_a_place_in_which_every_cluster_is_unmanaged_is_not_asked(
     run = run_once(make_schedules(cluster), NOW, connector(endpoint), CLOCK)
     assert not run.has_failed
     assert not cloud.ledger
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("days", [None, -1, 1, 90])
+def test_a_run_of_which_nothing_is_asked_says_what_one_says_that_looks_all_the_same(
+    cloud: SimulatedCloud,
+    endpoint: str,
+    days: Optional[int],
+    dry_run: bool,  # noqa: FBT001
+) -> None:
+    """The short way is left where remote overrides might ask for something; of these clusters they may not."""
+    dated = {"excluded_dates": {"2026-11-01": ""}, "on_excluded_dates": OnExcludedDates.RUNNING}
+    clusters = (
+        make_cluster(enabled=False),
+        make_cluster("test", TEST, timing=Timing("UTC", State.STOPPED, **dated), enabled=False),  # type: ignore[arg-type]
+        make_cluster("none", BATCH, enabled=False, region=None, project_id=None),
+    )
+    end = None if days is None else CalendarsEnd(NOW.date() + timedelta(days=days), NOW + timedelta(days=days))
+    schedules = make_schedules(*clusters)._replace(calendars_end=end, limits=Limits(0))
+    short, long = (
+        run_once(schedules._replace(remote_overrides=remote), NOW, connector(endpoint), CLOCK, dry_run=dry_run)
+        for remote in (False, True)
+    )
+    assert str(short.plan.failure) == str(long.plan.failure)
+    bare = [run._replace(plan=run.plan._replace(failure=None)) for run in (short, long)]
+    assert bare[0] == bare[1]
+    assert short.has_failed is long.has_failed is (days == -1)
+    assert not cloud.ledger
+
+
+def test_what_is_given_up_is_told_alike_beside_a_managed_cluster(cloud: SimulatedCloud, endpoint: str) -> None:
+    window = Window("0 8 * * *", "0 10 * * *")
+    timing = Timing("UTC", windows=(window,), enforce_s=60)
+    given_up = make_cluster("test", TEST, timing=timing, project_id=OTHER_PROJECT)
+    cloud.add_server(cluster_id=DEV)
+    alone = run_once(make_schedules(given_up), NOW, connector(endpoint), CLOCK)
+    assert not cloud.ledger
+    both = run_once(make_schedules(given_up, make_cluster()), NOW, connector(endpoint), CLOCK)
+    assert alone.plan.clusters == both.plan.clusters[:1]
+    assert [c.desired.state for c in both.plan.clusters] == [State.UNMANAGED, State.STOPPED]
 
 
 def test_an_unmanaged_cluster_beside_a_managed_one_is_left_alone(cloud: SimulatedCloud, endpoint: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -14,6 +14,7 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Outcome,
+    Overdue,
     Plan,
     Power,
     Rule,
@@ -49,6 +50,11 @@ def make_run(**changes: Any) -> Run:
     planned = ClusterPlan(BANGKOK, DESIRED, actions, (Hold(HoldKind.LOCKED, HELD, "locked"),), ("a warning",))
     outcomes = (Outcome("dev", Power.STOP_HARD, ON, REFUSED), Outcome("dev", Power.START, OFF))
     return Run(Plan(NOW, (planned,)), outcomes)._replace(**changes)
+
+
+def idle_run() -> Run:
+    """Return a run with one cluster of which nothing is asked."""
+    return Run(Plan(NOW, (ClusterPlan(BANGKOK, DESIRED),)))
 
 
 def shown(server: Server, **more: Any) -> Dict[str, Any]:
@@ -212,7 +218,7 @@ def test_every_failure_is_told_once() -> None:
     outcomes = (Outcome("dev", Power.STOP_SOFT, ON, refusal), Outcome("dev", Power.STOP_SOFT, ON, REFUSED))
     run = Run(Plan(NOW, plans, refusal), outcomes)
     assert run_errors(run) == [other, refusal, REFUSED]
-    assert summarise(run) == "started 0, stopped 0, held 0; failed: other; too many; no right"
+    assert summarise(run, run_errors(run)) == "started 0, stopped 0, held 0; failed: other; too many; no right"
 
 
 @pytest.mark.parametrize(("dry_run", "failed"), [(False, True), (True, False)])
@@ -238,15 +244,49 @@ def test_the_log_has_a_line_for_each_cluster_that_did_something_and_one_for_the_
     assert clusters[1]["error"]["error_code"] == "EPS.0003"
     assert clusters[2]["warnings"] == ["no server"]
     assert subset(summary, "event", "action", "status", "dry_run") == ["run", "converge", "error", False]
-    assert summary["message"] == summarise(run)
+    assert summary["message"] == summarise(run, run_errors(run))
 
 
 def test_a_run_with_nothing_to_do_is_one_line() -> None:
-    (line,) = log_lines(Run(Plan(NOW, (ClusterPlan(BANGKOK, DESIRED),))), "converge")
+    (line,) = log_lines(idle_run(), "converge")
     assert subset(line, "event", "status", "message") == ["run", "success", "started 0, stopped 0, held 0"]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="no cluster"),
+        pytest.param({"error": REFUSED}, id="a cluster"),
+        pytest.param({"overdue": (Overdue("its servers cannot be found", 7200),)}, id="overdue"),
+    ],
+)
+@pytest.mark.parametrize("failure", [None, REFUSED])
+@pytest.mark.parametrize("refusal", [None, UnsafePlanError("too many")])
+@pytest.mark.parametrize("outcomes", [(), make_run().outcomes])
+def test_what_failed_is_an_error_in_the_result_and_in_the_log(
+    dry_run: bool,  # noqa: FBT001
+    changes: Dict[str, Any],
+    failure: Optional[PermanentCloudError],
+    refusal: Optional[UnsafePlanError],
+    outcomes: Tuple[Outcome, ...],
+) -> None:
+    planned = ClusterPlan(BANGKOK, DESIRED)._replace(**changes)
+    run = Run(Plan(NOW, (planned,), refusal, failure=failure), outcomes, dry_run=dry_run)
+    status = "error" if run.has_failed else "success"
+    assert run_json(run, "converge")["status"] == status
+    assert list(log_lines(run, "converge"))[-1]["status"] == status
+
+
+def test_a_cluster_of_which_nothing_is_asked_has_the_fields_of_every_other() -> None:
+    idle, busy = (run_json(run, "converge")["data"]["clusters"][0] for run in (idle_run(), make_run()))
+    assert list(idle) == list(busy)
+    assert [field for field in idle if idle[field]] == ["name", "cluster_id", "state", "reason"]
+    assert [idle[field] for field in ("control_plane", "error")] == [None, None]
+    assert type(idle["state"]) is str
+
+
 def test_everything_that_is_said_is_json() -> None:
-    for run in (make_run(), of_many(200), make_run(outcomes=(), dry_run=True)):
+    for run in (make_run(), idle_run(), of_many(200), make_run(outcomes=(), dry_run=True)):
         for said in (run_json(run, "plan"), one_shot_json(run, "stop"), plan_json(run.plan), *log_lines(run, "plan")):
             assert json.loads(json.dumps(said)) == said

@@ -896,6 +896,23 @@ def test_a_request_is_handled_under_the_lock(cloud: SimulatedCloud, client: Clie
     assert was_free == [False]
 
 
+def test_answers_take_their_time_side_by_side(cloud: SimulatedCloud) -> None:
+    slept: List[float] = []
+    was_free: List[bool] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        other = threading.Thread(target=lambda: was_free.append(cloud.lock.acquire(blocking=False)))
+        other.start()
+        other.join()
+
+    cloud.latency_s = 3600.0
+    with serve(cloud, sleep=sleep) as endpoint:
+        requests.get(f"{endpoint}/nowhere", timeout=60)
+    assert was_free == [True]
+    assert 0 < slept[0] <= 3600
+
+
 def test_answers_many_clients_at_once(cloud: SimulatedCloud, connect: Connect) -> None:
     servers = [cloud.add_server() for _ in range(40)]
     errors: List[Exception] = []

@@ -15,9 +15,8 @@ import typer
 
 from scheduler.cli.output import note
 from scheduler.cloud import Cloud, Connect
-from scheduler.cloud.patience import Clock
 from scheduler.errors import InputError
-from scheduler.model import Schedules
+from scheduler.model import Clock, Schedules
 from scheduler.reconcile import place_clusters
 from scheduler.settings import Credentials
 

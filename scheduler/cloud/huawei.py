@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from sys import intern
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from huaweicloudsdkcore.sdk_response import SdkResponse
 from huaweicloudsdkecs.v2 import (
@@ -41,6 +41,8 @@ from scheduler.settings import Credentials
 if TYPE_CHECKING:
     from scheduler.cloud.huawei_cce import HuaweiCce
 
+_OWN_TAG = "CCE-Dynamic-Provisioning-Node="
+"""The tag of which CCE gives each node a value of its own."""
 _NEEDS = Needs("ecs:cloudServers:list, :start and :stop")
 
 
@@ -227,13 +229,13 @@ def _server(entry: Any) -> Server:
     if not isinstance(metadata, dict):
         raise UntrustedAnswerError("a server's metadata, which tells whether it is frozen, cannot be read")
     fault, flavor = _object(entry.get("fault")), _object(entry.get("flavor"))
-    tags, locked = entry.get("tags"), entry.get("locked")
+    locked = entry.get("locked")
     return Server(
         server_id=ServerId(str(entry["id"])),
         name=_text(entry.get("name")),
         status=_shared(entry.get("status")),
         task_state=_text(entry.get("OS-EXT-STS:task_state")) or None,
-        tags=tuple(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else None,
+        tags=_tags(entry.get("tags")),
         locked=None if locked is None else bool(locked),
         frozen=metadata.get("EcmResStatus") == "freeze",
         charging_mode=_shared(metadata.get("charging_mode")),
@@ -242,6 +244,13 @@ def _server(entry: Any) -> Server:
         fault=_text(fault.get("message")) or None,
         flavor=_shared(flavor.get("id")),
     )
+
+
+def _tags(value: object) -> Optional[Tuple[str, ...]]:
+    """Return the tags, None where they cannot be read; those that nodes have in common are held once."""
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        return None
+    return tuple([tag if tag.startswith(_OWN_TAG) else intern(tag) for tag in value])
 
 
 def _object(value: object) -> Dict[str, Any]:

@@ -8,7 +8,7 @@ there: after five failures the API locks a key (https://support.huaweicloud.com/
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Callable, Dict, NamedTuple, Optional, Sequence, TypeVar
+from typing import Callable, Dict, Optional, Sequence, TypeVar
 
 from scheduler.cloud import Cloud
 from scheduler.errors import (
@@ -20,7 +20,7 @@ from scheduler.errors import (
     ThrottledCloudError,
     UnknownOutcomeError,
 )
-from scheduler.model import CceCluster, ClusterId, JobId, Node, NodePool, Server, ServerId, StopType
+from scheduler.model import CceCluster, Clock, ClusterId, JobId, Node, NodePool, Server, ServerId, StopType
 
 TRIES = 3
 """How often a call is tried at most."""
@@ -30,15 +30,6 @@ _RESERVE_S = 10.0
 
 _ECS, _CCE = "ECS", "CCE"
 _Out = TypeVar("_Out")
-
-
-class Clock(NamedTuple):
-    """The time of one run: the instant it is, how much is left of the run, how to wait, and chance from 0 to 1."""
-
-    now: Callable[[], datetime]
-    remaining_s: Callable[[], float]
-    sleep: Callable[[float], object]
-    chance: Callable[[], float]
 
 
 class PatientCloud:

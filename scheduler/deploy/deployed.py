@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from scheduler.cloud import Connect
-from scheduler.cloud.patience import Clock
 from scheduler.config import load_config
 from scheduler.control_plane import STAYS_ASLEEP
 from scheduler.document import MAX_BYTES
 from scheduler.errors import ConfigError, SchedulerError, UntrustedAnswerError
-from scheduler.model import Cluster, ControlPlane, Schedules, State, Timing
+from scheduler.model import Clock, Cluster, ControlPlane, Schedules, State, Timing
 from scheduler.public_holidays import LOCK_FILE
 from scheduler.reconcile import run_once
 

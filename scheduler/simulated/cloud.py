@@ -79,8 +79,8 @@ class SimulatedCloud:
     The keyword arguments are attributes as well and may change at any time. ``strict_batches``: one bad server
     refuses its whole batch, otherwise it fails alone. ``marker_supported``: without, a listing ignores markers.
     ``key_only_tags``: a tag filter without a value finds any value, otherwise only empty ones.
-    ``faults`` is asked about every request. Equal scenes with equal ``seed`` have equal ids. ``functions`` is its
-    FunctionGraph, ``clusters`` its CCE.
+    ``faults`` is asked about every request. ``latency_s`` is how long every answer takes on the way. Equal scenes with
+    equal ``seed`` have equal ids. ``functions`` is its FunctionGraph, ``clusters`` its CCE.
     """
 
     def __init__(  # noqa: PLR0913  # the switches of a scene
@@ -93,6 +93,7 @@ class SimulatedCloud:
         marker_supported: bool = True,
         key_only_tags: bool = True,
         faults: Optional[Faults] = None,
+        latency_s: float = 0.0,
         seed: str = "simulated",
     ) -> None:
         self.now = _as_utc(now)
@@ -102,6 +103,7 @@ class SimulatedCloud:
         self.marker_supported = marker_supported
         self.key_only_tags = key_only_tags
         self.faults = faults
+        self.latency_s = latency_s
         self.lock = RLock()
         self.functions = Functions()
         self.clusters = Clusters(self)

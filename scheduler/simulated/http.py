@@ -8,6 +8,7 @@ one, and written to the ledger. What a call means is decided in ``ecs.py``, ``cc
 import contextlib
 import json
 import socket
+import time
 from datetime import datetime, timezone
 from threading import Thread
 from typing import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 Clock = Callable[[], datetime]
+Sleep = Callable[[float], object]
 _Socket = Union[socket.socket, Tuple[bytes, socket.socket]]  # as socketserver types it
 _Operation = Callable[[SimulatedCloud, Call], Answer]
 
@@ -100,13 +102,13 @@ def _real_time() -> datetime:
 
 
 @contextlib.contextmanager
-def serve(cloud: SimulatedCloud, *, clock: Clock = _real_time) -> Iterator[str]:
+def serve(cloud: SimulatedCloud, *, clock: Clock = _real_time, sleep: Sleep = time.sleep) -> Iterator[str]:
     """Serve ``cloud`` on a free port of 127.0.0.1 and yield the endpoint, ``http://127.0.0.1:PORT``.
 
     ``clock`` is what signing dates are compared with: the real time, as clients sign with it whatever the simulated
-    time is. Leaving the context ends every connection and thread.
+    time is. ``sleep`` is how ``latency_s`` passes. Leaving the context ends every connection and thread.
     """
-    server = _Server("127.0.0.1", 0, _Application(cloud, clock), handler=_Handler)
+    server = _Server("127.0.0.1", 0, _Application(cloud, clock, sleep), handler=_Handler)
     thread = Thread(target=server.serve_forever, args=(_POLL_S,), name="simulated-cloud")
     thread.start()
     try:
@@ -135,15 +137,17 @@ class _Request(NamedTuple):
 class _Application:
     """The WSGI application, and the one place where every request passes."""
 
-    def __init__(self, cloud: SimulatedCloud, clock: Clock) -> None:
+    def __init__(self, cloud: SimulatedCloud, clock: Clock, sleep: Sleep) -> None:
         self._cloud = cloud
         self._clock = clock
+        self._sleep = sleep
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self.respond(Request(environ))(environ, start_response)
 
     def respond(self, http_request: Request) -> Response:
         """Carry out one request and write it to the ledger; raise `_NoAnswerError` if a fault forbids an answer."""
+        begun = time.monotonic()
         with self._cloud.lock:
             request_id = self._cloud.new_request_id()
             request = _read(http_request, self._cloud.now)
@@ -153,6 +157,8 @@ class _Application:
             answer = self._answer(request, request_id) if fault is None or fault.carried_out else None
             sent = _spoil(answer, fault)
             self._cloud.record(_record(request.call, answer, sent))
+        if self._cloud.latency_s:  # not under the lock: calls wait side by side
+            self._sleep(max(begun + self._cloud.latency_s - time.monotonic(), 0.0))
         if sent is None:
             raise _NoAnswerError(is_silent=fault is not None and fault.kind is FaultKind.SILENT)
         response = Response(sent.text, sent.status, sent.headers, content_type=sent.content_type)

@@ -194,12 +194,15 @@ def _state(root: Path) -> Dict[str, Tuple[int, int]]:
 
 def _outcome(work: Path, status: int, cpu_s: float, written: Sequence[str], *, timed_out: bool) -> Outcome:
     answer: Dict[str, Any] = {}
+    result: Any = None
     with contextlib.suppress(OSError, ValueError):
-        answer = json.loads((work / "answer").read_text(encoding="utf-8"))
+        text, _, said = (work / "answer").read_text(encoding="utf-8").partition("\n")
+        answer = json.loads(said)
+        result = json.loads(text) if text else None
     log = work / "log"
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     return Outcome(
-        result=json.loads(answer["result"]) if answer.get("result") else None,
+        result=result,
         error=_error(answer, status, timed_out=timed_out),
         log=tuple(LogLine(*json.loads(text)) for text in lines),
         output=(work / "output").read_text(encoding="utf-8", errors="replace"),
@@ -218,4 +221,4 @@ def _error(answer: Mapping[str, Any], status: int, *, timed_out: bool) -> Option
         return "Timeout", "the function did not end in its time"
     if "error" in answer:
         return answer["error"][0], answer["error"][1]
-    return None if "result" in answer else ("Killed", f"the process ended without an answer, status {status}")
+    return None if answer else ("Killed", f"the process ended without an answer, status {status}")
