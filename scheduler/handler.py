@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedT
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.model import EVERY_CLUSTER, Clock, Cluster, Schedules, State, Timing
+from scheduler.model import EVERY_CLUSTER, Clock, Cluster, HoldKind, Schedules, State, Timing
 from scheduler.reconcile import place_clusters, run_once
 from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
 from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings
@@ -197,6 +197,9 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
     is_now = request.at is None and request.action in ("converge", "plan")
     run = run_once(schedules, request.at or asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=is_now)
     result = run_json(run, request.action)
+    if request.action == "start":
+        waiting = [c.cluster.name for c in run.plan.clusters if any(h.kind is HoldKind.CONTROL_PLANE for h in c.holds)]
+        notes = "".join(f"; {name} waits for its control plane: ask again once it is awake" for name in waiting) + notes
     result["message"] += notes
     return result, list(log_lines(run, request.action))
 

@@ -5,13 +5,14 @@ Fields may be added, never renamed: other programs read them.
 
 from collections import Counter
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
     EVERY_CLUSTER,
     Cluster,
     ClusterPlan,
+    ControlPlaneAction,
     ControlPlaneOutcome,
     Desired,
     Hold,
@@ -28,6 +29,11 @@ _MOST_LISTED = 100
 """Of more servers than this in one list only counts are given, so that a result and a log line stay small."""
 
 _MOST_NAMED = 5
+
+_STEPS = (
+    (ControlPlaneAction.HIBERNATE, "hibernated", "would hibernate"),
+    (ControlPlaneAction.AWAKE, "woke", "would wake"),
+)
 
 Json = Dict[str, Any]
 
@@ -65,6 +71,8 @@ def plan_json(plan: Plan) -> Json:
             "start": sum(len(c["start"]) for c in clusters),
             "stop": sum(len(c["stop"]) for c in clusters),
             "hold": sum(len(c["hold"]) for c in clusters),
+            "hibernate": count_steps(Run(plan, dry_run=True), ControlPlaneAction.HIBERNATE),
+            "awake": count_steps(Run(plan, dry_run=True), ControlPlaneAction.AWAKE),
             "errors": sum(e is not None for e in (*(c["error"] for c in clusters), plan.refusal, plan.failure)),
         },
         "refusal": error_json(plan.refusal),
@@ -83,12 +91,12 @@ def run_json(run: Run, action: str) -> Json:
         "server_list": [_server_json(o.server) for o in done],
         "warnings": list(run.plan.warnings),
     }
-    errors = run_errors(run)
-    if errors:
-        data.update(_api_json(errors[0]))
+    failures = find_failures(run)
+    if failures:
+        data.update(_api_json(failures[0].error))
     return {
-        "status": "error" if errors else "success",
-        "message": summarise(run, errors),
+        "status": "error" if failures else "success",
+        "message": summarise(run, failures),
         "action": action,
         "data": data,
     }
@@ -114,15 +122,39 @@ def error_json(error: Optional[SchedulerError]) -> Optional[Json]:
 
 def run_errors(run: Run) -> List[SchedulerError]:
     """Return every distinct failure of a run, in the order of the file."""
-    found: List[Optional[SchedulerError]] = [c.error for c in run.plan.clusters if c.error]
-    found += [o.error for o in run.outcomes]
-    found += [o.error for o in run.control_planes]
-    found += [overdue_error(c) for c in run.plan.clusters if c.overdue and not run.dry_run]
-    if run.plan.refusal is not None and not run.dry_run:
-        found.append(run.plan.refusal)
-    found.append(run.plan.failure)
-    distinct = {id(e): e for e in found if e is not None}
+    return [failure.error for failure in find_failures(run)]
+
+
+class Failure(NamedTuple):
+    """A failure, and the clusters that it is of; none where its text names them, or where it is of the whole run."""
+
+    error: SchedulerError
+    clusters: Sequence[str] = ()
+
+
+def find_failures(run: Run) -> List[Failure]:
+    """Return every distinct failure of a run, in the order of the file."""
+    found = [(c.error, c.cluster.name) for c in run.plan.clusters if c.error]
+    found += [(o.error, o.cluster) for o in run.outcomes if o.error]
+    found += [(o.error, o.cluster) for o in run.control_planes if o.error]
+    names: Dict[int, List[str]] = {}
+    for error, name in found:
+        of_error = names.setdefault(id(error), [])
+        if name not in of_error:
+            of_error.append(name)
+    distinct = {id(error): Failure(error, () if error is run.plan.refusal else names[id(error)]) for error, _ in found}
+    late = [overdue_error(c) for c in run.plan.clusters if c.overdue and not run.dry_run]
+    of_run = [None if run.dry_run else run.plan.refusal, run.plan.failure]
+    distinct.update((id(e), Failure(e)) for e in (*late, *of_run) if e is not None)
     return list(distinct.values())
+
+
+def _failure_text(failure: Failure) -> str:
+    """Say what failed for whom, with nothing in it that a terminal would obey."""
+    more = len(failure.clusters) - _MOST_NAMED
+    names = ", ".join(failure.clusters[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    text = f"{names}: {failure.error}" if names else str(failure.error)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def overdue_error(planned: ClusterPlan) -> Optional[OverdueError]:
@@ -141,8 +173,8 @@ def describe_overdue(overdue: Overdue) -> str:
     return f"{overdue.text} ({long})"
 
 
-def summarise(run: Run, errors: Sequence[SchedulerError]) -> str:
-    """Say in a line what a run did, or would do; ``errors`` are its `run_errors`."""
+def summarise(run: Run, failures: Sequence[Failure]) -> str:
+    """Say in a line what a run did, or would do; ``failures`` are those that `find_failures` finds."""
     powers = [o.power for o in run.outcomes if o.is_accepted]
     if run.dry_run:
         powers = [a.power for c in run.plan.clusters for a in c.actions]
@@ -151,33 +183,49 @@ def summarise(run: Run, errors: Sequence[SchedulerError]) -> str:
     words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
+    for action, done, would in _STEPS:
+        number = count_steps(run, action)
+        text += f", {would if run.dry_run else done} {number}" if number else ""
     text += f", left {left} to the next run" if left else ""
     if any(c.cluster.cluster_id == EVERY_CLUSTER for c in run.plan.clusters):
         text = f"all CCE clusters of the project: {text}"
-    return f"{text}; failed: {'; '.join(str(e) for e in errors)}" if errors else text
+    return f"{text}; failed: {'; '.join(map(_failure_text, failures))}" if failures else text
+
+
+def count_steps(run: Run, action: ControlPlaneAction) -> int:
+    """Return how many control planes were asked to take a step, or in a dry run would be."""
+    if run.dry_run:
+        steps = [c.control_plane for c in run.plan.clusters if c.control_plane is not None]
+        return sum(step.action is action for step in steps)
+    return sum(o.is_accepted and o.action is action for o in run.control_planes)
 
 
 def log_lines(run: Run, action: str) -> Iterable[Json]:
     """Yield a line for each cluster that acted, drifted or failed, and one that sums the run up."""
-    heard = [c for c in run.plan.clusters if c.actions or c.error or c.warnings or c.overdue or _moves(c)]
+    heard = [c for c in run.plan.clusters if c.actions or c.error or c.warnings or c.overdue or _drifts(c)]
     for planned, acted, step in _by_cluster(run, heard):
         held = dict(Counter(h.kind.value for h in planned.holds))
         line = _cluster_run_json(planned, acted, step)
         yield {"event": "cluster", **line, "held": held, "warnings": list(planned.warnings)}
-    errors = run_errors(run)
+    failures = find_failures(run)
     yield {
         "event": "run",
         "action": action,
         "at": write_instant(run.plan.at),
         "dry_run": run.dry_run,
-        "status": "error" if errors else "success",
-        "message": summarise(run, errors)[:8000],
+        "status": "error" if failures else "success",
+        "message": summarise(run, failures)[:8000],
         "warnings": list(run.plan.warnings),
     }
 
 
-def _moves(planned: ClusterPlan) -> bool:
-    return planned.control_plane is not None and planned.control_plane.action is not None
+def _drifts(planned: ClusterPlan) -> bool:
+    """Whether a control plane is not as desired: each run says so, with what it does about it or why it does not."""
+    if planned.control_plane is None:
+        return False
+    from scheduler.control_plane import is_as_desired  # only by a run that has looked at one
+
+    return not is_as_desired(planned.desired.state, planned.control_plane.phase)
 
 
 def hold_counts(holds: Iterable[Hold]) -> Dict[str, int]:

@@ -82,7 +82,7 @@ class TestPlan:
         node, off = add(cloud, "node-1"), add(cloud, "node-2", status="SHUTOFF")
         ended = run("plan", "--endpoint", endpoint, "--at", NIGHT, "--json", *ONLY_DEV)
         assert (ended.code, ended.stderr) == (0, "")
-        assert ended.json["summary"] == {"start": 0, "stop": 1, "hold": 1, "errors": 0}
+        assert ended.json["summary"] == {"start": 0, "stop": 1, "hold": 1, "hibernate": 0, "awake": 0, "errors": 0}
         planned = ended.json["clusters"][0]
         assert planned["stop"] == [{"server_id": node.server_id, "server_name": "node-1", "type": "SOFT"}]
         assert planned["hold"][0]["server_id"] == off.server_id

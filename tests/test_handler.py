@@ -216,6 +216,21 @@ class TestByHand:
         assert cluster(result, "test")["started"] == [shown(nodes["test"])]
         assert {r.method for r in cloud.ledger} == {"GET"}
 
+    def test_a_start_of_a_sleeping_cluster_says_that_it_was_woken_and_must_be_asked_for_again(
+        self, function: Function, cloud: SimulatedCloud, code: Path
+    ) -> None:
+        file = code / "schedules.yaml"
+        file.write_text(FILE.replace("name: test,", "name: test, control_plane: hibernate,"), encoding="utf-8")
+        asleep = cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST, phase="Hibernation")
+        server = cloud.server(cloud.clusters.add_node(asleep, "test-1").server_id or "")
+        cloud.set_status(server, "SHUTOFF")
+        by_hand = {"action": "start", "clusters": ["test"]}
+        assert function(by_hand)["message"].startswith(
+            "started 0, stopped 0, held 1, woke 1; test waits for its control plane: ask again once it is awake; "
+        )
+        cloud.advance_to(NOW + timedelta(minutes=10))
+        assert function(by_hand, cloud.now)["message"].startswith("started 1, stopped 0, held 0; the schedule of test ")
+
     def test_converges_only_the_clusters_that_are_named(
         self, function: Function, cloud: SimulatedCloud, nodes: Dict[str, SimulatedServer]
     ) -> None:
@@ -584,7 +599,7 @@ class TestFailure:
         cloud.faults = failing_at(failing(400, "Ecs.0611", "The batch failed."), 1, method="POST")
         with pytest.raises(RunFailedError) as raised:
             function(TIMER)
-        assert "failed: Ecs.0611 The batch failed.: the batch was refused because of its servers" in str(raised.value)
+        assert "failed: test: Ecs.0611 The batch failed.: the batch was refused because" in str(raised.value)
         assert len(posts(cloud)) == 2
         assert sum(server.task_state is not None for server in nodes.values()) == 1
         assert function.context.lines[-1]["status"] == "error"

@@ -10,6 +10,9 @@ from scheduler.errors import InputError, PermanentCloudError, SchedulerError, Un
 from scheduler.model import (
     Action,
     ClusterPlan,
+    ControlPlaneAction,
+    ControlPlaneOutcome,
+    ControlPlanePlan,
     Desired,
     Hold,
     HoldKind,
@@ -27,6 +30,7 @@ from scheduler.report import (
     desired_json,
     error_json,
     error_result,
+    find_failures,
     hold_counts,
     log_lines,
     one_shot_json,
@@ -87,7 +91,7 @@ def test_a_plan_has_its_names() -> None:
     plan = plan_json(make_run().plan)
     (cluster,) = plan["clusters"]
     assert plan["at"] == "2026-12-01T12:00:00+00:00"
-    assert plan["summary"] == {"start": 1, "stop": 1, "hold": 1, "errors": 0}
+    assert plan["summary"] == {"start": 1, "stop": 1, "hold": 1, "hibernate": 0, "awake": 0, "errors": 0}
     assert plan["refusal"] is None
     assert subset(cluster, "name", "cluster_id", "region", "project_id") == ["dev", DEV, REGION, PROJECT]
     assert subset(cluster, "state", "reason") == ["stopped", "after hours"]
@@ -114,7 +118,7 @@ def test_a_plan_counts_failed_clusters_and_a_refusal_as_errors() -> None:
 def test_a_result_has_its_names() -> None:
     result = run_json(make_run(), "converge")
     assert subset(result, "status", "action") == ["error", "converge"]
-    assert result["message"] == "started 1, stopped 0, held 1; failed: no right"
+    assert result["message"] == "started 1, stopped 0, held 1; failed: dev: no right"
     data = result["data"]
     assert subset(data, "at", "dry_run") == ["2026-12-01T12:00:00+00:00", False]
     assert data["server_list"] == [shown(OFF)]
@@ -218,7 +222,48 @@ def test_every_failure_is_told_once() -> None:
     outcomes = (Outcome("dev", Power.STOP_SOFT, ON, refusal), Outcome("dev", Power.STOP_SOFT, ON, REFUSED))
     run = Run(Plan(NOW, plans, refusal), outcomes)
     assert run_errors(run) == [other, refusal, REFUSED]
-    assert summarise(run, run_errors(run)) == "started 0, stopped 0, held 0; failed: other; too many; no right"
+    assert summarise(run, find_failures(run)) == (
+        "started 0, stopped 0, held 0; failed: dev, test: other; too many; dev: no right"
+    )
+
+
+def test_a_failure_of_many_clusters_names_some_and_sends_nothing_to_a_terminal() -> None:
+    error = PermanentCloudError("no\x1b[2J\nright")
+    plans = tuple(ClusterPlan(make_cluster(f"c{number}", f"id-{number}"), DESIRED, error=error) for number in range(7))
+    run = Run(Plan(NOW, plans))
+    assert summarise(run, find_failures(run)).endswith("; failed: c0, c1, c2, c3, c4 and 2 more: no\\x1b[2J\\nright")
+
+
+STEP = ControlPlanePlan("Available", ControlPlaneAction.HIBERNATE, "every server is off")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        pytest.param(None, ", would hibernate 1", id="in a dry run"),
+        pytest.param(ControlPlaneOutcome("dev", ControlPlaneAction.HIBERNATE), ", hibernated 1", id="done"),
+        pytest.param(ControlPlaneOutcome("dev", ControlPlaneAction.HIBERNATE, left="busy"), ", left 1", id="left"),
+    ],
+)
+def test_the_steps_of_control_planes_are_counted(outcome: Optional[ControlPlaneOutcome], text: str) -> None:
+    plans = (ClusterPlan(BANGKOK, DESIRED, control_plane=STEP), ClusterPlan(make_cluster("test", TEST), DESIRED))
+    run = Run(Plan(NOW, plans), control_planes=(outcome,) if outcome else (), dry_run=outcome is None)
+    assert text in summarise(run, find_failures(run))
+    assert ("hibernated" in summarise(run, find_failures(run))) is (text == ", hibernated 1")
+    assert plan_json(run.plan)["summary"]["hibernate"] == 1
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_told"), [("Available", True), ("Error", True), (None, True), ("Hibernation", False)]
+)
+def test_a_control_plane_that_is_not_as_desired_is_in_the_log_of_every_run(
+    phase: Optional[str],
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    kept = ControlPlanePlan(phase, None, "kept up by bastion: excluded", is_kept=True)
+    run = Run(Plan(NOW, (ClusterPlan(BANGKOK, DESIRED, control_plane=kept),)))
+    lines = [line["control_plane"]["reason"] for line in log_lines(run, "converge") if line["event"] == "cluster"]
+    assert lines == (["kept up by bastion: excluded"] if is_told else [])
 
 
 @pytest.mark.parametrize(("dry_run", "failed"), [(False, True), (True, False)])
@@ -244,7 +289,7 @@ def test_the_log_has_a_line_for_each_cluster_that_did_something_and_one_for_the_
     assert clusters[1]["error"]["error_code"] == "EPS.0003"
     assert clusters[2]["warnings"] == ["no server"]
     assert subset(summary, "event", "action", "status", "dry_run") == ["run", "converge", "error", False]
-    assert summary["message"] == summarise(run, run_errors(run))
+    assert summary["message"] == summarise(run, find_failures(run))
 
 
 def test_a_run_with_nothing_to_do_is_one_line() -> None:

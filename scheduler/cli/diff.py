@@ -36,11 +36,15 @@ from scheduler.model import (
     State,
 )
 from scheduler.plan import Exclusion, find_matching
-from scheduler.report import describe_overdue, hold_counts
+from scheduler.report import count_steps, describe_overdue, hold_counts
 
 _STATE_STYLES = {State.RUNNING: "bold green", State.STOPPED: "bold yellow", State.UNMANAGED: "bold"}
 _INDENT = 2
 _WARN, _FAIL = "yellow", "red"
+_STEPS = (
+    (ControlPlaneAction.HIBERNATE, "hibernated", "to hibernate"),
+    (ControlPlaneAction.AWAKE, "woken", "to wake"),
+)
 
 
 def show_run(
@@ -178,4 +182,9 @@ def _summary(run: Run) -> str:
     starts, held = powers.count(Power.START), sum(len(c.holds) for c in clusters)
     stops = f"{len(powers) - starts} {words[2]}{f', {refused} refused' if refused else ''}"
     later = f", {left} left to the next run" if left else ""
-    return f"{words[0]} {starts} {words[1]}, {stops}, {held} held{later}, {failed} failed."
+    moves = "".join(
+        f", {number} {would if run.dry_run else done}"
+        for action, done, would in _STEPS
+        if (number := count_steps(run, action))
+    )
+    return f"{words[0]} {starts} {words[1]}, {stops}{moves}, {held} held{later}, {failed} failed."
