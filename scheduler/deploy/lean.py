@@ -93,8 +93,8 @@ def contents():
 }
 """File -> the functions that it defines, and what stands for it; certifi searches its file with ``importlib``."""
 
-_GONE = ("dns/", "gridfs/", "pymongo/", "defusedxml/", "pyasn1_modules/")
-"""What only the packages above would import."""
+_GONE = ("dns/", "gridfs/", "pymongo/", "defusedxml/", "pyasn1_modules/", "huaweicloudsdkcce/v5/")
+"""What only the packages above would import, and another version of an API."""
 
 _ON_DEMAND_SOURCE = '''"""Imports each name at its first use; made from the names that the package itself imports."""
 
