@@ -130,6 +130,12 @@ def override(  # noqa: PLR0913 - one for each option
     chosen = _only(schedules, cluster)
     _check_obeyed(schedules, chosen, str(file))
     end = _read_end(lasting, until, ZoneInfo(chosen.timing.timezone), now)
+    every = timedelta(seconds=schedules.function.every_s)
+    if end - now < every:
+        raise InputError(
+            f"an override of less than {describe_duration(schedules.function.every_s)} may fall between two runs: "
+            "let it end later"
+        )
     return _write(chosen, wanted, end, options)
 
 
