@@ -172,9 +172,7 @@ class TestWriting:
             pytest.param(("dve", "running", "--for", "1h"), 1, 'no cluster "dve" in the file', id="unknown cluster"),
             pytest.param(("old", "running", "--for", "1h"), 1, "old says `enabled: false`, so no run", id="disabled"),
             pytest.param(("dev", "running", "--for", "8d"), 1, "--for 8d is too long: an override ends", id="long"),
-            pytest.param(
-                ("dev", "running", "--for", "30s"), 1, "may fall between two runs", id="shorter than a period"
-            ),
+            pytest.param(("dev", "running", "--for", "30s"), 1, "may fall between two runs", id="short"),
             pytest.param(("dev", "running", "--for", "999999d"), 1, "ends within 7d", id="for ever"),
             pytest.param(("dev", "running", "--until", "2026-11-23T19:30"), 1, "is past: write a later", id="now"),
             pytest.param(("dev", "running", "--until", "2026-11-30T19:31"), 1, "is too far ahead", id="far"),
