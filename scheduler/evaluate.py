@@ -103,7 +103,7 @@ def cron_problem(expression: str) -> Optional[str]:
     if problem is not None:
         return f'"{expression}" {problem}'
     try:
-        croniter(expression).get_next(datetime, datetime(2024, 1, 1, tzinfo=timezone.utc))
+        croniter(expression, _SOME_MONDAY).get_next()
     except CroniterBadDateError:
         return f'"{expression}" never fires: no such day comes'
     except (CroniterError, KeyError, IndexError, TypeError, ValueError) as e:
@@ -591,7 +591,7 @@ class _Enforced(_Schedule):
         return None if settling is None else 2 * settling + self.enforce
 
     def position(self, at: datetime, state: State, kind: str) -> Optional[int]:
-        return None if kind == "enforce" else self.always.position(at, state, kind)
+        return self.always.position(at, state, kind)
 
     def cause(self, at: datetime, state: State, kind: str, position: Optional[int]) -> str:
         if kind != "enforce":

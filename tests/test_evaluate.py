@@ -1,7 +1,7 @@
 """The desired state: by hand for what a reader can check, by the oracle and by laws for the rest."""
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from random import Random
 from typing import Iterator, List, Optional, Tuple
 from zoneinfo import ZoneInfo
@@ -707,6 +707,28 @@ def test_the_parts_of_a_window_are_its_events_on_either_side() -> None:
     (part,) = parts_at(windows("UTC", ("0 8 * * *", "0 20 * * *")), utc("2026-12-01T14:00+00:00")).windows
     assert (part.newest_start, part.next_stop) == (utc("2026-12-01T08:00+00:00"), utc("2026-12-01T20:00+00:00"))
     assert (part.newest_stop, part.next_start) == (utc("2026-11-30T20:00+00:00"), utc("2026-12-02T08:00+00:00"))
+
+
+def test_the_parts_are_those_of_the_local_date() -> None:
+    found = parts_at(excluded(OFFICE, OnExcludedDates.STOPPED), utc("2026-12-02T18:00+00:00"))  # 01:00 of the third
+    assert (found.excluded, found.forced) == (date(2026, 12, 3), State.STOPPED)
+    assert found.is_given_up is False
+
+
+def test_a_constant_state_is_its_own_base_and_has_no_transitions() -> None:
+    constant = Timing("UTC", State.RUNNING)
+    at = utc("2026-12-01T14:00+00:00")
+    assert parts_at(constant, at).base is State.RUNNING
+    assert list(transitions(cluster(constant), at, at + timedelta(days=400))) == []
+
+
+@pytest.mark.parametrize(("beyond", "is_known"), [(timedelta(0), True), (INSTANT, False)])
+def test_a_transition_is_told_up_to_ten_years_away(beyond: timedelta, is_known: bool) -> None:  # noqa: FBT001
+    at = utc("2026-12-01T14:00+00:00")
+    since, until = at - TEN_YEARS - beyond, at + TEN_YEARS + beyond
+    lasting = Timing("UTC", State.STOPPED, overrides=(Override(State.RUNNING, since, until, ""),))
+    found = desired_state(cluster(lasting), at)
+    assert (found.since, found.until) == ((since, until) if is_known else (None, None))
 
 
 def test_lists_the_firings_of_a_week_where_they_repeat_and_are_few() -> None:
