@@ -1,4 +1,4 @@
-"""What every test is given: commands that wait for nobody, and laws that are tried alike every time.
+"""What every test is given: a fresh evaluator, commands that wait for nobody, and laws that are tried alike every time.
 
 What is tried at random, and for longer, is in `make oracle`, `make fuzz` and `make chaos`.
 """
@@ -8,6 +8,8 @@ from typing import Iterator, List
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from scheduler import evaluate
 
 try:
     from scheduler.cli import access
@@ -23,6 +25,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
 )
 settings.load_profile("alike")
+
+
+def forget_everything() -> None:
+    """Bring the evaluator back to where it was when it was imported."""
+    evaluate._schedules.clear()
+    evaluate._known.clear()
+    for value in vars(evaluate).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fresh_evaluator() -> None:
+    """Let no file of tests find what another has left: a frozen clock's instants are of a type of their own."""
+    forget_everything()
 
 
 @pytest.fixture(autouse=access is not None)

@@ -24,6 +24,7 @@ from scheduler.evaluate import (
 )
 from scheduler.model import Cluster, ClusterId, Desired, OnExcludedDates, Override, Rule, State, Timing, Window
 from scheduler.spans import TEN_YEARS
+from tests.conftest import forget_everything
 from tests.oracle import Spec
 from tests.oracle_cases import compare, search, search_far, seldom_changing_spec, to_cluster, utc
 from tests.schedule_strategies import interesting_instants, questions, random_spec, specs
@@ -599,15 +600,6 @@ def test_what_is_remembered_changes_no_answer() -> None:
         for asked, at, answer in kept:
             assert desired_state(asked, at) == answer, (asked.timing, at)
             assert state_at(asked, at) is answer.state
-
-
-def forget_everything() -> None:
-    """Bring the module back to where it was when it was imported."""
-    evaluate._schedules.clear()
-    evaluate._known.clear()
-    for value in vars(evaluate).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
 
 
 @settings(max_examples=8)
