@@ -49,7 +49,7 @@ from scheduler.model import (
     State,
 )
 from scheduler.observe import reads_nodes
-from scheduler.plan import Exclusion, Members, NodeList, decide, find_matching, find_members
+from scheduler.plan import Exclusion, Members, NodeList, decide, find_matching, find_members, is_pool
 from scheduler.remote_override import OVERRIDE_TAG, read_override
 from scheduler.savings import billed_when_stopped
 
@@ -311,8 +311,7 @@ def _check_pools(case: _Case) -> Iterator[Finding]:
     if pools is None or isinstance(pools, CloudError) or cluster.autoscaled_pools is AutoscaledPools.ACCEPT:
         return
     nodes = () if nodes is None or isinstance(nodes, CloudError) else nodes
-    excluded = {text.lower() for text in cluster.exclude.node_pools}
-    mine = [p for p in pools if not excluded & {(p.name or "").lower(), p.pool_id.lower()}]
+    mine = [p for p in pools if not any(is_pool(text, p.pool_id, p.name) for text in cluster.exclude.node_pools)]
     scaled = [p.name or p.pool_id for p in mine if p.is_autoscaled and not _is_protected(p, nodes)]
     unknown = [p.name or p.pool_id for p in mine if p.is_autoscaled is None]
     if unknown:

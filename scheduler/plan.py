@@ -227,7 +227,7 @@ def find_matching(
     yield from (("servers", text) for text in exclude.servers if any(_is_server(text, s) for s in servers))
     yield from (("tags", text) for text in exclude.tags if any(_is_tag(text, t) for s in servers for t in s.tags or ()))
     for pool in pools or ():
-        yield from (("node_pools", text) for text in exclude.node_pools if _is_pool(text, pool.pool_id, pool.name))
+        yield from (("node_pools", text) for text in exclude.node_pools if is_pool(text, pool.pool_id, pool.name))
 
 
 def overdue_limit_s(cluster: Cluster, every_s: int) -> int:
@@ -302,7 +302,7 @@ def _excluded_by_pool(exclude: Exclude, server: Server, node_list: Optional[Node
     for pool_id in filter(None, {node.pool_id for node in listed}):
         name = names.get(pool_id)
         for wanted in exclude.node_pools:
-            if _is_pool(wanted, pool_id, name):
+            if is_pool(wanted, pool_id, name):
                 return f'excluded by node pool "{wanted}"'
         if not name:
             return "excluded: the name of its node pool is not known"
@@ -317,7 +317,8 @@ def _is_tag(wanted: str, tag: str) -> bool:
     return wanted in (tag, tag.partition("=")[0], f"{tag}=")
 
 
-def _is_pool(wanted: str, pool_id: str, name: Optional[str]) -> bool:
+def is_pool(wanted: str, pool_id: str, name: Optional[str]) -> bool:
+    """Whether an exclusion means a node pool: by its name as it is written, or by its id."""
     return wanted == name or wanted.lower() == pool_id.lower()
 
 

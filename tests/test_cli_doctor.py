@@ -226,6 +226,12 @@ TAIL = "function:\n  every: 15m\n"
         pytest.param(empty, ("", ""), ("warning", "members", "it has no servers, by tag or by"), id="no servers"),
         pytest.param(autoscale, ("", ""), ("refused", "pools", "autoscaled node pools: workers: "), id="autoscaled"),
         pytest.param(
+            autoscale,
+            ("    exclude: {node_pools: [Workers]}\n", ""),
+            ("refused", "pools", "autoscaled node pools: workers: "),
+            id="autoscaled and excluded by another name",
+        ),
+        pytest.param(
             autoscale, (HIBERNATE, TAIL), ("refused", "pools", "every 15m, too late to hibernate"), id="seldom"
         ),
         pytest.param(

@@ -19,13 +19,14 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Limits,
+    NodePool,
     Power,
     Rule,
     Server,
     State,
     StopType,
 )
-from scheduler.plan import Members, decide, find_members, make_plan, plan_cluster
+from scheduler.plan import Members, decide, find_matching, find_members, make_plan, plan_cluster
 from tests.scenes import BATCH, DEV, NOW, TEST, make_cluster, make_server
 
 RUNNING, STOPPED, UNMANAGED = State.RUNNING, State.STOPPED, State.UNMANAGED
@@ -354,6 +355,29 @@ def planned_for(clusters: List[Tuple[Cluster, State]], servers: List[Server]) ->
 def named_by(server: Server) -> Set[str]:
     pairs = [tag.split("=", 1) for tag in server.tags or () if "=" in tag]
     return {pair[1].lower() for pair in pairs if pair[0] == "CCE-Cluster-ID" and pair[1]}
+
+
+@pytest.mark.parametrize(
+    ("exclude", "matching"),
+    [
+        pytest.param(Exclude(), [], id="nothing excluded"),
+        pytest.param(Exclude(servers=("node-*", "bastion", "SERVER-2")), ["node-*", "SERVER-2"], id="names and ids"),
+        pytest.param(Exclude(servers=("NODE-1", "gone-*")), [], id="another case, and one that is gone"),
+        pytest.param(Exclude(tags=("keep", "owner=b", "owner=a", "own")), ["keep", "owner=b"], id="tags"),
+        pytest.param(Exclude(node_pools=("default", "P-1", "gone")), ["default", "P-1"], id="pools by name and id"),
+    ],
+)
+def test_exclusions_that_match_something_are_found(exclude: Exclude, matching: List[str]) -> None:
+    servers = [
+        make_server(1, tags=("keep=yes",)),
+        make_server(2, tags=("owner=b",)),
+        make_server(3)._replace(tags=None),
+    ]
+    pools = [NodePool("p-1", "first"), NodePool("P-2", "default"), NodePool("p-3", None)]
+    found = list(find_matching(exclude, servers, pools))
+    kind = next(kind for kind in ("servers", "tags", "node_pools") if getattr(exclude, kind) or not matching)
+    assert sorted(found) == sorted((kind, text) for text in matching)
+    assert list(find_matching(exclude, (), None)) == []
 
 
 _laws = settings(max_examples=50)
