@@ -1,8 +1,8 @@
 """What the function is told from outside: settings and credentials, checked. Pure: looking them up is handed in.
 
 A setting is user data of the function or a variable of its environment; an empty one counts as absent, except
-``clusterId``: an id that was meant and is empty must not become "every cluster". Nor must one whose name is misspelt:
-settings cannot be listed, so the likely misspellings are looked up.
+``clusterId``: an id that was meant and is empty must not become "every cluster". Nor must one whose name is misspelt,
+and a misspelt ``dryRun`` must not become a real run: settings cannot be listed, so likely misspellings are looked up.
 """
 
 from itertools import product
@@ -17,6 +17,18 @@ Lookup = Callable[[str], Optional[str]]
 DEFAULT_TIMEOUT_S = 60
 LEAST_TIMEOUT_S = 15
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_NOT_DRY_RUN = (
+    "dry_run",
+    "DRY_RUN",
+    "dryrun",
+    "DRYRUN",
+    "dry-run",
+    "DryRun",
+    "Dry_Run",
+    "dryRUN",
+    "dry run",
+    "isDryRun",
+)
 _CLUSTER = ("cluster", "Cluster", "CLUSTER", "clusters", "Clusters", "CLUSTERS")
 _NAMING = (
     *("", "id", "Id", "ID", "ids", "Ids", "IDs", "IDS", "uid", "Uid", "UID", "uids", "Uids", "UIDs", "UIDS"),
@@ -68,7 +80,7 @@ def read_settings(lookup: Lookup) -> Settings:
         endpoint=lookup("endpoint") or None,
         cce_endpoint=lookup("cceEndpoint") or None,
         schedules_path=lookup("schedulesPath") or "schedules.yaml",
-        dry_run=_one_of(lookup, "dryRun", ("false", "true")) == "true",
+        dry_run=_read_dry_run(lookup),
         log_level=_one_of(lookup, "logLevel", ("INFO", *LOG_LEVELS)),
         timeout_s=_read_timeout(lookup),
         one_shot=_read_one_shot(lookup),
@@ -81,6 +93,13 @@ def _one_of(lookup: Lookup, key: str, known: Tuple[str, ...]) -> str:
     if value not in known:
         raise InputError(f'setting {key}: "{value}" is not known: write {" or ".join(dict.fromkeys(known))}')
     return value
+
+
+def _read_dry_run(lookup: Lookup) -> bool:
+    wrong = next((name for name in _NOT_DRY_RUN if lookup(name)), None)
+    if wrong is not None:
+        raise InputError(f"setting {wrong} is not known, so nothing was done: write dryRun")
+    return _one_of(lookup, "dryRun", ("false", "true")) == "true"
 
 
 def _read_timeout(lookup: Lookup) -> float:

@@ -181,3 +181,9 @@ def test_credentials_print_nothing(token: Optional[str]) -> None:
     with pytest.raises(TypeError):
         json.dumps(credentials)
     assert not hasattr(credentials, "__dict__")  # nothing that a dump of variables would show
+
+
+@pytest.mark.parametrize("name", ["dry_run", "DRY_RUN", "dryrun", "DryRun"])
+def test_a_misspelt_dry_run_is_no_real_run(name: str) -> None:
+    with pytest.raises(InputError, match=f"setting {name} is not known, so nothing was done: write dryRun"):
+        read_settings({name: "true"}.get)
