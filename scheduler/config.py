@@ -303,6 +303,8 @@ class _Builder:
                 dates.update(self._read_holidays(path, name, lock_key(country, subdivision)))
             elif subdivision is not None and self._is_sound(path):
                 self._report((*path, "subdivision"), "stands without a country: write country too", at_key=True)
+            elif "subdivision" in entry and "dates" not in entry and self._is_sound(path):
+                self._report((*path, "subdivision"), "stands alone: write dates, or a country", at_key=True)
             self._charge(path, dates)
             yield name, dates
 
