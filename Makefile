@@ -37,7 +37,7 @@ chaos: $(VENV)/.installed
 # Changes the core in every small way, and counts what the tests notice; for Python 3.10 and later.
 mutants: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
-	$(BIN)/mutmut run
+	ORACLE_CASES=300 $(BIN)/mutmut run
 	$(BIN)/python -m tests.mutants
 
 # Breaks one rule of time after the other, and sees that a test notices.

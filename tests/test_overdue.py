@@ -210,11 +210,20 @@ def test_one_that_has_its_reason_hides_no_late_one() -> None:
     others = [
         make_server(2, status="ERROR", charging_mode="1"),
         make_server(3, locked=True),
+        make_server(5, frozen=True, **OFF),
         make_server(4, created=written(clock(22, 59)), **HANGING),
     ]
     found: List[Any] = [decided(make_cluster(), server, clock(23)) for server in (*others, late)]
     overdue = find_overdue(make_cluster(), desired, found, Moment(clock(23), 300))
     assert [o.server for o in overdue] == [late]
+
+
+def test_a_frozen_server_is_named_as_such() -> None:
+    server = make_server(frozen=True, **ON)
+    found: List[Any] = [decided(make_cluster(), server, clock(23))]
+    desired = Desired(STOPPED, "", Rule("window"), EVENING, None)
+    (late,) = find_overdue(make_cluster(), desired, found, Moment(clock(23), 300))
+    assert late.text == "node-1 is ACTIVE, frozen"
 
 
 @pytest.mark.parametrize(
