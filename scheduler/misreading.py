@@ -10,6 +10,12 @@ from scheduler.config import Checked
 from scheduler.document import Path_, quote
 
 _REVERSED = re.compile("Etc/GMT([+-])([1-9][0-9]?)")
+_CLOCKLESS = {
+    "EST": ("UTC-5", "America/New_York"),
+    "MST": ("UTC-7", "America/Denver"),
+    "GMT": ("UTC", "Europe/London"),
+}
+"""Zones named after the winter time of places whose clocks change, although theirs never do; and such a place."""
 _PATTERN = re.compile("[*?[]")
 _UID = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _STEP = re.compile(r"(\*|[0-9]+)/([0-9]+)")
@@ -51,6 +57,9 @@ def _owners(data: Mapping[str, Any]) -> Iterator[Tuple[Path_, Mapping[str, Any]]
 
 
 def _zone_problem(name: Optional[str]) -> Optional[str]:
+    if name in _CLOCKLESS:
+        offset, place = _CLOCKLESS[name]
+        return f"{quote(name)} is {offset} all year, its clocks never change: write a place such as {place}"
     found = _REVERSED.fullmatch(name or "")
     if not found:
         return None

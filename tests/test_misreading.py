@@ -1,6 +1,8 @@
 """What a file seems to say and does not: each with its place and its words, and the nearest thing that is clear."""
 
+from datetime import datetime
 from typing import List, Optional
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -42,6 +44,26 @@ def test_the_sign_of_these_zones_is_reversed(zone: str, means: Optional[str], wr
     ]
     top = f"schedules: {{s: {{timezone: {zone}, state: running}}}}\n"
     assert of_cluster("schedule: s", top) == [f"schedules.s.{text}" for text in expected]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "place"),
+    [
+        ("EST", "UTC-5", "America/New_York"),
+        ("MST", "UTC-7", "America/Denver"),
+        ("GMT", "UTC", "Europe/London"),
+        ("CET", None, "Europe/Paris"),
+        ("UTC", None, "Europe/London"),
+    ],
+)
+def test_a_zone_named_after_winter_has_no_summer(zone: str, offset: Optional[str], place: str) -> None:
+    expected = f'timezone: "{zone}" is {offset} all year, its clocks never change: write a place such as {place}'
+    assert of_cluster("state: running", f"timezone: {zone}\n") == ([expected] if offset else [])
+    winter, summer = (datetime(2026, month, 1) for month in (1, 7))  # noqa: DTZ001 - local times
+    assert ZoneInfo(zone).utcoffset(winter) == ZoneInfo(place).utcoffset(winter)
+    if offset:
+        assert ZoneInfo(zone).utcoffset(summer) == ZoneInfo(zone).utcoffset(winter)
+        assert ZoneInfo(place).utcoffset(summer) != ZoneInfo(place).utcoffset(winter)
 
 
 @pytest.mark.parametrize(("tag", "sign"), [("keep*", "*"), ("owner=plat?orm", "?"), ("[ab]", "[")])
