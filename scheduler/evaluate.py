@@ -31,7 +31,17 @@ from scheduler.cron import notation_problem, repeats_after
 from scheduler.describe import describe_duration, describe_moment, describe_window
 from scheduler.localtime import date_flips, first_change, last_change, local_at, offset_at
 from scheduler.model import Cluster, Desired, OnExcludedDates, Rule, State, Timing, Transition, Window
-from scheduler.spans import INSTANT, TEN_YEARS, Line, earliest, first_after, last_until, latest
+from scheduler.spans import (
+    INSTANT,
+    TEN_YEARS,
+    Line,
+    earliest,
+    first_after,
+    last_until,
+    lasts_since,
+    lasts_until,
+    latest,
+)
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -83,10 +93,18 @@ def transitions(cluster: Cluster, start: datetime, end: datetime) -> Iterator[Tr
     if not cluster.enabled:
         return
     schedule = _schedule(cluster.timing)
-    before = schedule.desired(start.astimezone(timezone.utc))
-    while before.until is not None and before.until <= end:
-        after = schedule.desired(before.until)
-        yield Transition(before.until, before.state, after.state, after.reason)
+    at = start.astimezone(timezone.utc)
+    before = schedule.desired(at)
+    while at < end:
+        if before.until is None:
+            at = schedule.span_at(at).high  # how far is known that nothing changes; the search goes on from there
+            before = schedule.desired(at)
+            continue
+        if before.until > end:
+            return
+        at = before.until
+        after = schedule.desired(at)
+        yield Transition(at, before.state, after.state, after.reason)
         before = after
 
 
@@ -435,29 +453,33 @@ class _Timeline(_Schedule):
         if self._exception_at(at) is None:
             windows = self._windows_until(at)
             return earliest((windows, first_after(self.edges, at), first_after(self.flips, at)))
+        self.given_up_at = None
         return earliest((first_after(self.edges, at), first_after(self.flips, at)))
 
     def last_candidate(self, at: datetime) -> Optional[datetime]:
         if self._exception_at(at) is None:
             windows = self._windows_since(at)
             return latest((windows, last_until(self.edges, at), last_until(self.flips, at)))
+        self.given_up_at = None
         return latest((last_until(self.edges, at), last_until(self.flips, at)))
 
     def _windows_until(self, at: datetime) -> Optional[datetime]:
         """Return the last end of the windows that run, the next beginning of any if none does."""
         spans = [line.span_at(at) for line in self.lines]
-        ends = [span.until for span in spans if span.state is State.RUNNING]
-        if ends:
-            return None if None in ends else latest(ends)
-        return earliest(span.until for span in spans)
+        running = [span for span in spans if span.state is State.RUNNING]
+        ends = [lasts_until(span, at) for span in running or spans]
+        end = None if running and None in ends else (latest if running else earliest)(ends)
+        self.given_up_at = None if any(span.until == end for span in spans) else end
+        return end
 
     def _windows_since(self, at: datetime) -> Optional[datetime]:
         """Return the first beginning of the windows that run, the newest end of any if none does."""
         spans = [line.span_at(at) for line in self.lines]
-        begins = [span.since for span in spans if span.state is State.RUNNING]
-        if begins:
-            return None if None in begins else earliest(begins)
-        return latest(span.since for span in spans)
+        running = [span for span in spans if span.state is State.RUNNING]
+        begins = [lasts_since(span, at) for span in running or spans]
+        begin = None if running and None in begins else (earliest if running else latest)(begins)
+        self.given_up_at = None if any(span.since == begin for span in spans) else begin
+        return begin
 
     @cached_property
     def irregular(self) -> Sequence[datetime]:
@@ -563,6 +585,7 @@ class _Enforced(_Schedule):
     def next_candidate(self, at: datetime) -> Optional[datetime]:
         kind = self.ask(at)[1]
         candidates = [self.always.next_candidate(at)]
+        self.given_up_at = self.always.given_up_at
         clock = self.clock(at)
         if kind == "window" and clock is not None:
             candidates.append(clock + self.enforce)
@@ -573,6 +596,7 @@ class _Enforced(_Schedule):
     def last_candidate(self, at: datetime) -> Optional[datetime]:
         kind = self.ask(at)[1]
         candidates = [self.always.last_candidate(at)]
+        self.given_up_at = self.always.given_up_at
         clock = self.clock(at)
         if kind == "enforce" and clock is not None:
             candidates.append(clock + self.enforce)

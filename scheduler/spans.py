@@ -5,7 +5,9 @@ can change. What was found is remembered, so that a neighbouring question needs 
 
 A search goes from candidate to candidate. Windows that meet all week, or a stop every ten minutes, have thousands of
 candidates and no change. Where the rules repeat every week, a state that has lasted for some weeks therefore counts
-as lasting until something irregular happens: the clocks change, or a dated exception begins or ends.
+as lasting until something irregular happens: the clocks change, or a dated exception begins or ends. What has more
+candidates than that, such as a start every ten minutes from January to November, is searched as far as is bearable:
+a change beyond that is not known, while the state always is.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,7 +25,7 @@ TEN_YEARS = timedelta(days=3653)
 """How far a change is looked for."""
 INSTANT = timedelta(microseconds=1)
 _MOST_CANDIDATES = 4_000
-"""How many candidates a search looks at before it says that there is no change."""
+"""How many candidates a search looks at before it gives up: what lies further is not known then."""
 _MOST_SPANS = 10_000
 
 
@@ -48,6 +50,8 @@ class Line:
 
     _newest: Optional[Tuple[datetime, State]] = None
     """The newest answer that is part of no span."""
+    given_up_at: Optional[datetime] = None
+    """A candidate that is none: so far a part of the line was searched, and no further."""
 
     def __init__(self, zone: "ZoneInfo") -> None:
         self.zone = zone
@@ -89,7 +93,7 @@ class Line:
         return self._newest[1]
 
     def span_at(self, at: datetime) -> Span:
-        """Return the span that contains an instant, searched for ten years to either side of it."""
+        """Return the span that contains an instant, searched for ten years to either side, or until it is given up."""
         place = bisect_right(self._lows, at)
         before = self._spans[place - 1] if place else None
         if before is not None and at <= before.high:
@@ -107,36 +111,41 @@ class Line:
         return span
 
     def _search_forward(self, span: Span, horizon: datetime) -> None:
-        moment = settled_from = span.high
-        span.high = horizon
+        settled_from = span.high
         for _ in range(_MOST_CANDIDATES):
-            candidate = self.next_candidate(moment)
+            candidate = self.next_candidate(span.high)
             if candidate is None or candidate > horizon:
+                span.high = horizon
                 return
             if self.find_state(candidate) is not span.state:
                 span.until, span.high = candidate, candidate - INSTANT
                 return
-            moment = candidate
+            span.high = candidate
+            if candidate == self.given_up_at:
+                return
             settling = self.settling
-            if settling is not None and moment - settled_from > settling:
+            if settling is not None and candidate - settled_from > settling:
                 settled_from = self._regular_until(settled_from, horizon)
-                moment = max(moment, settled_from - INSTANT)
+                span.high = max(candidate, settled_from - INSTANT)
 
     def _search_backward(self, span: Span, horizon: datetime) -> None:
-        moment = settled_to = span.low
-        span.low = horizon
+        settled_to = span.low
         for _ in range(_MOST_CANDIDATES):
-            candidate = self.last_candidate(moment)
+            candidate = self.last_candidate(span.low)
             if candidate is None or candidate < horizon:
+                span.low = horizon
                 return
             moment = candidate - INSTANT
             if self.find_state(moment) is not span.state:
                 span.since = span.low = candidate
                 return
+            span.low = moment
+            if candidate == self.given_up_at:
+                return
             settling = self.settling
             if settling is not None and settled_to - moment > settling:
                 begin = self._regular_since(settled_to, horizon)
-                moment = min(moment, begin + settling)
+                span.low = min(moment, begin + settling)
                 settled_to = begin - INSTANT
 
     def _regular_until(self, at: datetime, horizon: datetime) -> datetime:
@@ -155,6 +164,16 @@ class Line:
         place = bisect_left(self._lows, span.low)
         self._spans.insert(place, span)
         self._lows.insert(place, span.low)
+
+
+def lasts_until(span: Span, at: datetime) -> Optional[datetime]:
+    """Return until when the state at ``at`` surely lasts: to a change, or as far as was searched; None: ten years."""
+    return span.until or (span.high if span.high < at + TEN_YEARS else None)
+
+
+def lasts_since(span: Span, at: datetime) -> Optional[datetime]:
+    """Return since when the state at ``at`` has surely lasted, as `lasts_until` does."""
+    return span.since or (span.low if span.low > at - TEN_YEARS else None)
 
 
 def first_after(instants: Sequence[datetime], at: datetime) -> Optional[datetime]:

@@ -489,6 +489,37 @@ def test_counts_a_transition_at_the_end_and_not_at_the_start() -> None:
     assert [t.at for t in transitions(cluster(OFFICE), start, end)] == [end]
 
 
+@pytest.mark.parametrize(
+    ("timing", "changes"),
+    [
+        pytest.param(
+            windows("UTC", ("*/30 * * 1-11 *", "*/30 * * * *")),
+            [("2026-12-01T00:00Z", State.STOPPED), ("2027-01-01T00:00Z", State.RUNNING)],
+            id="two-sided",
+        ),
+        pytest.param(
+            windows("UTC", ("0 * * * *", None), (None, "30 8 1 3 *"))._replace(enforce_s=3600),
+            [("2027-03-01T08:30Z", State.STOPPED), ("2027-03-01T09:00Z", State.RUNNING)],
+            id="one-sided",
+        ),
+    ],
+)
+def test_a_change_after_more_events_than_are_looked_at_is_no_less_a_change(
+    timing: Timing, changes: List[Tuple[str, State]]
+) -> None:
+    """Nothing that was asked before makes what lies behind such a change look like what lies before it."""
+    dense = cluster(timing)
+    assert desired_state(dense, utc("2026-06-02T00:00Z")).state is State.RUNNING
+    for text, after in changes:
+        assert desired_state(dense, utc(text)).state is after
+        assert desired_state(dense, utc(text)).since == utc(text)
+    found = [
+        (t.at, t.after)
+        for t in transitions(cluster(timing._replace()), utc("2026-06-02T00:00Z"), utc("2027-03-02T00:00Z"))
+    ]
+    assert found == [(utc(text), after) for text, after in changes]
+
+
 # --- the oracle -------------------------------------------------------------------------------------------------------
 
 
