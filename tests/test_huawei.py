@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
-from scheduler.cloud.sdk import check_endpoint
+from scheduler.cloud.sdk import Needs, check_endpoint
 from scheduler.errors import (
     CloudError,
     InputError,
@@ -364,6 +364,27 @@ def test_no_call_may_last_longer_than_the_run(endpoint: str, left: float) -> Non
     assert connect_s + read_s <= left
     assert 1 <= connect_s <= 5
     assert 2 <= read_s <= min(20, max(3, left / 3))
+
+
+def test_each_thread_has_the_time_of_its_own_call(endpoint: str) -> None:
+    """A listing that may last four seconds takes none of the twenty of an action that another thread sends."""
+    shared = HuaweiCloud(KEYS, REGION, PROJECT, endpoint=endpoint, remaining_s=lambda: 12.0)._ecs
+    has_begun, has_listed = threading.Event(), threading.Event()
+
+    def act(_: object) -> object:
+        has_begun.set()
+        assert has_listed.wait(10)
+        return shared.config.timeout
+
+    def look(_: object) -> object:
+        return shared.config.timeout
+
+    with contextlib.closing(shared), ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(shared.call, act, None, Needs("act"), acts=True)
+        assert has_begun.wait(10)
+        assert shared.call(look, None, Needs("look"), acts=False) == (4.0, 4.0)
+        has_listed.set()
+        assert acting.result(10) == (4.0, 8.0)
 
 
 def test_a_cloud_that_does_not_answer_is_given_up_in_time() -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from http import HTTPStatus
+from threading import local
 from types import TracebackType
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Type
 from urllib.parse import urlsplit
@@ -93,6 +94,24 @@ class _RaiseWhole(ExceptionHandler):  # type: ignore[misc]
         raise _Refusal(response)
 
 
+class _Limits(HttpConfig):  # type: ignore[misc]
+    """The SDK's settings, of which ``timeout``, read when a request is sent, is what the sending thread has set."""
+
+    def __init__(self) -> None:
+        self._of_thread = local()
+        # With a name of our own the SDK does not look for one: it asks the system, and writes an id into the home.
+        super().__init__(timeout=(_CONNECT_S, _READ_S), user_agent="cce-scheduler")
+
+    @property
+    def timeout(self) -> Tuple[float, float]:
+        """Seconds to connect, and to wait for an answer."""
+        return getattr(self._of_thread, "timeout", (_CONNECT_S, _READ_S))
+
+    @timeout.setter
+    def timeout(self, seconds: Tuple[float, float]) -> None:
+        self._of_thread.timeout = seconds
+
+
 class _PlainHttpClient(HttpClient):  # type: ignore[misc]
     """The SDK's HTTP client with a session that retries nothing and returns every answer."""
 
@@ -128,8 +147,7 @@ class Channel:
         keep_quiet(client_type)
         self._remaining_s = remaining_s
         self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
-        # With a name of our own the SDK does not look for one: it asks the system, and writes an id into the home.
-        self.config = HttpConfig(timeout=(_CONNECT_S, _READ_S), user_agent="cce-scheduler")
+        self.config = _Limits()
         signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
         if credentials.security_token:  # an empty one would be sent as an empty signed header
             signer = signer.with_security_token(credentials.security_token)
