@@ -89,6 +89,7 @@ def run_json(run: Run, action: str) -> Json:
         "dry_run": run.dry_run,
         "clusters": [_cluster_run_json(c, acted, step) for c, acted, step in _by_cluster(run, run.plan.clusters)],
         "server_list": [_server_json(o.server) for o in done],
+        "refusal": error_json(run.plan.refusal),
         "warnings": list(run.plan.warnings),
     }
     failures = find_failures(run)
@@ -175,21 +176,31 @@ def describe_overdue(overdue: Overdue) -> str:
 
 def summarise(run: Run, failures: Sequence[Failure]) -> str:
     """Say in a line what a run did, or would do; ``failures`` are those that `find_failures` finds."""
+    refused, refusal = count_refused(run), run.plan.refusal
     powers = [o.power for o in run.outcomes if o.is_accepted]
     if run.dry_run:
-        powers = [a.power for c in run.plan.clusters for a in c.actions]
+        powers = [a.power for c in run.plan.clusters for a in c.actions if not refused or a.power is Power.START]
     starts = powers.count(Power.START)
     holds = sum([len(c.holds) for c in run.plan.clusters if c.holds])
     words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
-    text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}, held {holds}"
+    text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}"
+    text += f", refused {refused}, held {holds}" if refused else f", held {holds}"
     for action, done, would in _STEPS:
         number = count_steps(run, action)
         text += f", {would if run.dry_run else done} {number}" if number else ""
     text += f", left {left} to the next run" if left else ""
     if any(c.cluster.cluster_id == EVERY_CLUSTER for c in run.plan.clusters):
         text = f"all CCE clusters of the project: {text}"
+    text += f"; every stop would be refused: {refusal}" if refusal and run.dry_run else ""
     return f"{text}; failed: {'; '.join(map(_failure_text, failures))}" if failures else text
+
+
+def count_refused(run: Run) -> int:
+    """Return how many stops a limit refuses."""
+    if run.plan.refusal is None:
+        return 0
+    return sum(action.power is not Power.START for planned in run.plan.clusters for action in planned.actions)
 
 
 def count_steps(run: Run, action: ControlPlaneAction) -> int:
@@ -309,11 +320,15 @@ def _by_cluster(
         found.setdefault(outcome.cluster, []).append(outcome)
     for planned in clusters:
         name = planned.cluster.name
-        yield (
-            planned,
-            ([Outcome(name, a.power, a.server) for a in planned.actions] if run.dry_run else found.get(name, [])),
-            steps.get(name),
-        )
+        yield planned, _foresee(run, planned) if run.dry_run else found.get(name, []), steps.get(name)
+
+
+def _foresee(run: Run, planned: ClusterPlan) -> List[Outcome]:
+    """Return what would come of a cluster's actions, if the cloud refuses none."""
+    return [
+        Outcome(planned.cluster.name, a.power, a.server, None if a.power is Power.START else run.plan.refusal)
+        for a in planned.actions
+    ]
 
 
 def _cluster_run_json(planned: ClusterPlan, outcomes: List[Outcome], step: Optional[ControlPlaneOutcome]) -> Json:

@@ -140,6 +140,18 @@ def test_a_run_without_a_failure_is_a_success_without_error_fields() -> None:
     assert not {"error_code", "status_code", "request_id"} & set(result["data"])
 
 
+def test_a_dry_run_shows_no_stop_that_a_limit_refuses() -> None:
+    run = make_run(outcomes=(), dry_run=True)
+    run = run._replace(plan=run.plan._replace(refusal=UnsafePlanError("too many")))
+    result = run_json(run, "plan")
+    message = "would start 1, would stop 0, refused 1, held 1; every stop would be refused: too many"
+    assert subset(result, "status", "message") == ["success", message]
+    assert result["data"]["refusal"] == {"message": "too many"}
+    (cluster,) = result["data"]["clusters"]
+    assert subset(cluster, "started", "stopped") == [[shown(OFF)], []]
+    assert cluster["error"] == {"message": "too many", "servers": [shown(ON)]}
+
+
 def test_a_dry_run_shows_what_would_be_done_and_lists_nothing_as_done() -> None:
     result = run_json(make_run(outcomes=(), dry_run=True), "plan")
     assert result["message"] == "would start 1, would stop 1, held 1"

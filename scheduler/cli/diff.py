@@ -36,7 +36,7 @@ from scheduler.model import (
     State,
 )
 from scheduler.plan import Exclusion, find_matching
-from scheduler.report import count_steps, describe_overdue, hold_counts
+from scheduler.report import count_refused, count_steps, describe_overdue, hold_counts
 
 _STATE_STYLES = {State.RUNNING: "bold green", State.STOPPED: "bold yellow", State.UNMANAGED: "bold"}
 _INDENT = 2
@@ -160,20 +160,13 @@ def _name(server: Server) -> str:
     return server.name or "(no name)"
 
 
-def _refused(run: Run) -> int:
-    """Return how many stops a limit refuses."""
-    if run.plan.refusal is None:
-        return 0
-    return sum(action.power is not Power.START for c in run.plan.clusters for action in c.actions)
-
-
 def _summary(run: Run) -> str:
     clusters = run.plan.clusters
     errors = [*(c.error for c in clusters), *(o.error for o in run.outcomes), run.plan.failure]
     errors += [step.error for step in run.control_planes]
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     failed = sum(error is not None and error is not run.plan.refusal for error in errors)
-    refused = _refused(run)
+    refused = count_refused(run)
     powers: List[Power] = [o.power for o in run.outcomes if o.is_accepted]
     words = ("Applied:", "started", "stopped")
     if run.dry_run:
