@@ -36,8 +36,8 @@ ASLEEP = frozenset({HIBERNATED, "Hibernating", "Awaking"})
 STAYS_ASLEEP = (HIBERNATED, "Hibernating")
 """The phases that only an awakening ends."""
 PASSING = {"Hibernating": "it is going to sleep", "Awaking": "it is waking up"}
-UNDER_WORK = frozenset({"Creating", "Deleting", "Upgrading", "Resizing"})
-"""The phases in which somebody else is at work on the cluster."""
+UNDER_WORK = frozenset({"Creating", "Deleting", "Upgrading", "Resizing", "ScalingUp", "ScalingDown", "RollingBack"})
+"""The phases in which somebody else is at work on the cluster; they pass by themselves."""
 
 Decision = Union[Action, Hold]
 

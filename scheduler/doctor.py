@@ -26,7 +26,7 @@ from enum import Enum
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 from zoneinfo import ZoneInfo
 
-from scheduler.control_plane import ASLEEP, AVAILABLE
+from scheduler.control_plane import ASLEEP, AVAILABLE, UNDER_WORK
 from scheduler.describe import describe_duration
 from scheduler.errors import CloudError, InputError
 from scheduler.evaluate import transitions
@@ -54,8 +54,6 @@ from scheduler.remote_override import OVERRIDE_TAG, read_override
 from scheduler.savings import billed_when_stopped
 
 _STOPPED = Desired(State.STOPPED, "", Rule("state"), None, None)
-_PASSING = frozenset({"Creating", "ScalingUp", "ScalingDown", "Upgrading", "Resizing", "RollingBack"})
-"""Phases that pass by themselves."""
 _NEEDS_PERSON = {
     HoldKind.LOCKED: "locked, so never touched",
     HoldKind.FROZEN: "frozen, so never touched",
@@ -239,7 +237,7 @@ def _check_phase(case: _Case) -> Iterator[Finding]:
     phase = found.phase or "unknown"
     if found.phase in ASLEEP:
         yield _warning("phase", f"its control plane is {phase}, and no run wakes it: write `control_plane: hibernate`")
-    elif found.phase in _PASSING:
+    elif found.phase in UNDER_WORK:
         yield _warning("phase", f"its phase is {phase}, which passes: look again then")
     elif case.hibernates:
         yield _refused("phase", f"its phase is {phase}, in which it can neither hibernate nor wake: repair it in CCE")

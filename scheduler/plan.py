@@ -110,7 +110,7 @@ def find_members(
     """
     clusters = list(clusters)
     wanted = {c.cluster_id for c in clusters}
-    by_list = {*by_nodes, *(c.cluster_id for c in clusters if c.membership is Membership.NODES)}
+    by_list = {*by_nodes, *(c.cluster_id for c in clusters if c.enabled and c.membership is Membership.NODES)}
     found: Dict[str, List[Server]] = {cluster_id: [] for cluster_id in wanted}
     claims: Dict[ServerId, List[str]] = {}
     prefix = f"{CLUSTER_TAG}="

@@ -19,6 +19,7 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Limits,
+    Membership,
     NodePool,
     Power,
     Rule,
@@ -259,6 +260,11 @@ class TestMembers:
     def test_a_claim_counts_although_the_file_does_not_know_the_other_cluster(self) -> None:
         members = find_members([make_cluster()], [make_server(tags=[f"{CLUSTER_TAG}={BATCH}"])])
         assert [h.kind for h in plan_cluster(make_cluster(), desired(STOPPED), members).holds] == [HoldKind.CLAIMED]
+
+
+def test_an_entry_that_is_not_enabled_says_nothing_of_how_members_are_found() -> None:
+    clusters = [make_cluster(), make_cluster("moved", enabled=False, membership=Membership.NODES)]
+    assert find_members(clusters, [make_server()]).servers == {DEV: [make_server()]}
 
 
 class TestPlan:
