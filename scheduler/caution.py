@@ -464,7 +464,7 @@ def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
             "write keep, or exclude no servers"
         )
         yield "control_plane", message
-    enforce_s = cluster.timing.enforce_s if cluster.timing.windows else None  # a constant state insists always
+    enforce_s = cluster.timing.enforce_s
     if cluster.hard_after_s is not None and enforce_s is not None and cluster.hard_after_s >= enforce_s:
         length = describe_duration(enforce_s)
         yield "hard_after", f"enforce ends after {length}, before a stop can become HARD: write less than {length}"

@@ -38,7 +38,7 @@ except ImportError:
 
 LOCK_FILE = "holidays.json"
 """The public holidays beside a schedules file; ``public_holidays`` reads them where nothing was compiled."""
-_FIELDS = [2, *(list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window))]
+_FIELDS = [3, *(list(kind._fields) for kind in (Schedules, Limits, Cluster, Exclude, Timing, Override, Window))]
 """What the form was written for, and its number; of another release's form nothing is read."""
 _HEAD = b'{"digest":"%s",'
 _HEAD_BYTES = len(_HEAD % bytes(64))
@@ -89,7 +89,6 @@ def write_compiled(schedules: Schedules, sources: Sequence[bytes]) -> bytes:
         "timings": [_timing_json(timing) for timing in timings],
         "settings": list(settings),
         "clusters": rows,
-        "calendars_end": [part.isoformat() for part in schedules.calendars_end or ()],
         "every_s": schedules.function.every_s,
         "remote_overrides": schedules.remote_overrides,
     }
@@ -118,12 +117,9 @@ def _make_schedules(compiled: Dict[str, Any]) -> Schedules:
     settings = [_read_settings(entry, timings) for entry in compiled["settings"]]
     make = Cluster._make  # of thousands of clusters, most share all but name and id: they are read once
     clusters = tuple([make((name, cluster_id, *settings[place])) for name, cluster_id, place in compiled["clusters"]])
-    end = compiled["calendars_end"]
-    calendars_end = CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None
     return Schedules(
         clusters,
         Limits._make(compiled["limits"]),
-        calendars_end,
         Function(every_s=compiled["every_s"]),
         compiled["remote_overrides"],
     )
@@ -144,7 +140,8 @@ def _expressions(timings: Sequence[Timing]) -> Iterator[str]:
 
 def _timing_json(timing: Timing) -> List[Any]:
     overrides = [[o.state, o.start.isoformat(), o.end.isoformat(), o.reason] for o in timing.overrides]
-    return list(timing._replace(overrides=overrides))  # type: ignore[arg-type]
+    end = [part.isoformat() for part in timing.calendars_end or ()]
+    return list(timing._replace(overrides=overrides, calendars_end=end))  # type: ignore[arg-type]
 
 
 def _read_settings(entry: List[Any], timings: Sequence[Timing]) -> Tuple[Any, ...]:
@@ -162,6 +159,7 @@ def _read_settings(entry: List[Any], timings: Sequence[Timing]) -> Tuple[Any, ..
 
 def _read_timing(entry: List[Any]) -> Timing:
     timing = Timing._make(entry)
+    end: Any = timing.calendars_end
     return timing._replace(
         state=None if timing.state is None else State(timing.state),
         windows=tuple(Window._make(window) for window in timing.windows),
@@ -170,6 +168,7 @@ def _read_timing(entry: List[Any]) -> Timing:
             Override(State(state), _read_instant(start), _read_instant(end), reason)
             for state, start, end, reason in timing.overrides
         ),
+        calendars_end=CalendarsEnd(date.fromisoformat(end[0]), _read_instant(end[1])) if end else None,
     )
 
 

@@ -112,9 +112,9 @@ def read_schedules(path: Union[str, Path]) -> bytes:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as e:  # a name with a NUL is a ValueError
         reason = getattr(e, "strerror", None) or str(e)
-        advice = (
-            "use --file, or make one with `cce-scheduler init`" if isinstance(e, FileNotFoundError) else "use --file"
-        )
+        advice = "name another file (--file, in the function the setting schedulesPath)"
+        if isinstance(e, FileNotFoundError):
+            advice += ", or make one with `cce-scheduler init`"
         raise ConfigError(str(path), [Problem("", 0, 0, f"cannot be read ({reason}): {advice}")]) from e
     return content
 
@@ -193,7 +193,6 @@ class _Builder:
         self.holidays_last: Dict[str, date] = {}
         self._read_lock = read_lock
         self._lock: Union[HolidayLock, str, None] = None
-        self._ends: Set[Tuple[date, str]] = set()
         self._timings: Dict[Any, Timing] = {}
         self._dates_left = _MOST_DATES_IN_ALL
         self._excluded_dates: Dict[Any, Dict[str, str]] = {}
@@ -222,7 +221,6 @@ class _Builder:
         return Schedules(
             tuple(c for c in clusters if c),
             Limits(limits.get("max_stops_per_run")),
-            calendars_end=min((make_end(*end) for end in self._ends), key=lambda end: end.at, default=None),
             function=function,
             remote_overrides=self._get((), data, "remote_overrides") is True,
             prices=self._read_prices(data.get("prices")),
@@ -438,11 +436,9 @@ class _Builder:
         if name is None or cluster_id is None:
             return None
         on_excluded = OnExcludedDates(self._setting(path, data, "on_excluded_dates") or "no_start")
-        timing = Timing(zone, when.state, when.windows, excluded, on_excluded, overrides, enforce_s)
-        enabled = self._setting(path, data, "enabled") is not False
-        if enabled:
-            lasts = self._default_lasts | self._holidays_used(path, data)
-            self._ends |= {(last, zone) for last in lasts}
+        lasts = self._default_lasts | self._holidays_used(path, data)
+        end = make_end(min(lasts), zone) if lasts else None
+        timing = Timing(zone, when.state, when.windows, excluded, on_excluded, overrides, enforce_s, end)
         return Cluster(
             name=name,
             cluster_id=ClusterId(cluster_id.lower()),
@@ -457,7 +453,7 @@ class _Builder:
             control_plane=ControlPlane(self._setting(path, data, "control_plane") or "keep"),
             autoscaled_pools=AutoscaledPools(self._setting(path, data, "autoscaled_pools") or "refuse"),
             membership=Membership(self._setting(path, data, "members") or "tags"),
-            enabled=enabled,
+            enabled=self._setting(path, data, "enabled") is not False,
         )
 
     def _shared(self, timing: Timing) -> Timing:
@@ -567,7 +563,7 @@ class _Builder:
         if text is None:
             return _ENFORCE_ONE_SIDED_S if one_sided else None
         if text != "always":
-            return parse_duration(text)
+            return parse_duration(text) if when.state is None else None
         if one_sided:
             owner: Path_ = path if "enforce" in data else ("defaults",)
             message = f"always cannot go with the one-sided windows of {write_path(path)}: write a duration such as 1h"

@@ -185,6 +185,11 @@ def read_credentials(context: object, lookup: Callable[[str], Optional[str]]) ->
 def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
     """Do what a timer or a person asks of the schedules file."""
     request, settings = asked.request, asked.settings
+    if settings.one_shot and not os.path.exists(asked.schedules_path):
+        raise InputError(
+            "event.action: there is no schedules file, only the setting action: send "
+            '{"dry_run": true} to see what it would do, or an empty event to do it'
+        )
     schedules = select_clusters(_load(asked.schedules_path), request.clusters)
     schedules = place_clusters(schedules, settings.region, settings.project_id)
     notes = ""
@@ -192,7 +197,7 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
         state = State.RUNNING if request.action == "start" else State.STOPPED
         notes = "".join(f"; {_undone(c, state, asked.now)}" for c in schedules.clusters)
         forced = tuple(_forced(c, state) for c in schedules.clusters)
-        schedules = schedules._replace(clusters=forced, calendars_end=None, remote_overrides=False)
+        schedules = schedules._replace(clusters=forced, remote_overrides=False)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
     is_now = request.at is None and request.action in ("converge", "plan")
     run = run_once(schedules, request.at or asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=is_now)

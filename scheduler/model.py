@@ -87,11 +87,19 @@ class Override(NamedTuple):
     reason: str
 
 
+class CalendarsEnd(NamedTuple):
+    """The ``last`` local date for which public holidays are known, and the first instant ``at`` after it."""
+
+    last: date
+    at: datetime
+
+
 class Timing(NamedTuple):
     """When a cluster should be in which state. Clusters with equal timings share one object.
 
     Either ``state`` is set (constant) or ``windows`` is not empty. ``excluded_dates`` maps local dates,
-    ISO ``YYYY-MM-DD``, to the name of what excludes them. ``enforce_s`` is None for ``always``.
+    ISO ``YYYY-MM-DD``, to the name of what excludes them; ``calendars_end`` is the earliest one of the countries'
+    calendars among what excludes them. ``enforce_s`` is None for ``always``, which a constant state is.
     """
 
     timezone: str
@@ -101,6 +109,7 @@ class Timing(NamedTuple):
     on_excluded_dates: OnExcludedDates = OnExcludedDates.NO_START
     overrides: Tuple[Override, ...] = ()
     enforce_s: Optional[int] = None
+    calendars_end: Optional[CalendarsEnd] = None
 
     @property
     def is_one_sided(self) -> bool:
@@ -173,25 +182,20 @@ class Prices(NamedTuple):
     control_plane_per_hour: "Optional[Decimal]" = None
 
 
-class CalendarsEnd(NamedTuple):
-    """The ``last`` local date for which public holidays are known, and the first instant ``at`` after it."""
-
-    last: date
-    at: datetime
-
-
 class Schedules(NamedTuple):
-    """A whole schedules file, checked.
-
-    ``calendars_end`` is the earliest one of the countries' calendars that enabled clusters exclude dates by.
-    """
+    """A whole schedules file, checked."""
 
     clusters: Tuple[Cluster, ...]
     limits: Limits = Limits()
-    calendars_end: Optional[CalendarsEnd] = None
     function: Function = Function()
     remote_overrides: bool = False
     prices: Optional[Prices] = None
+
+    @property
+    def calendars_end(self) -> Optional[CalendarsEnd]:
+        """The earliest end of the countries' calendars that enabled clusters exclude dates by."""
+        ends = {c.timing.calendars_end for c in self.clusters if c.enabled and c.timing.calendars_end}
+        return min(ends, key=lambda end: end.at, default=None)
 
 
 class Rule(NamedTuple):

@@ -168,6 +168,8 @@ def _plan(ask: Ask, cloud: Cloud, wanted: Wanted, seen: Seen, found: Found) -> C
         planned = _with_control_plane(planned, cloud, seen, found)
     if wanted.doubt is not None:
         planned = _spare(planned, f"excluded: its overrides are not known ({wanted.doubt})")
+    if _may_be_kept_by_holidays(cluster, ask.at):
+        planned = _spare(planned, "excluded: whether the date is a holiday is not known")
     planned = _with_overdue(planned, seen.members.servers[cluster_id], ask.moment)
     return planned if sleeps else _with_members_told(planned, seen, ask.moment)
 
@@ -257,13 +259,11 @@ def _late_s(planned: ClusterPlan, moment: Moment, servers: Iterable[Server] = ()
     return passed_s if passed_s >= overdue_limit_s(planned.cluster, moment.every_s) else None
 
 
-def spare_on_unknown_dates(planned: ClusterPlan) -> ClusterPlan:
-    """Hold the stops of a cluster that a holiday would keep from them: after the calendars' end any day may be one."""
-    timing = planned.cluster.timing
-    may_keep = timing.on_excluded_dates in (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
-    if not timing.excluded_dates or not may_keep:
-        return planned
-    return _spare(planned, "excluded: whether the date is a holiday is not known")
+def _may_be_kept_by_holidays(cluster: Cluster, at: datetime) -> bool:
+    """Whether a holiday would keep a cluster from being stopped: after its calendars' end any day may be one."""
+    timing = cluster.timing
+    is_unknown = timing.calendars_end is not None and at >= timing.calendars_end.at
+    return is_unknown and timing.on_excluded_dates in (OnExcludedDates.RUNNING, OnExcludedDates.UNMANAGED)
 
 
 def _spare(planned: ClusterPlan, reason: str) -> ClusterPlan:

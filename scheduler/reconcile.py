@@ -39,7 +39,7 @@ def run_once(  # noqa: PLR0913 - two of them are switches
 
     from scheduler.cloud.patience import PatientCloud
     from scheduler.execute import execute, place_of, side_by_side
-    from scheduler.place import Ask, Wanted, look, look_again, spare_on_unknown_dates
+    from scheduler.place import Ask, Wanted, look, look_again
     from scheduler.plan import Moment, make_plan
 
     groups: "Dict[Place, List[Wanted]]" = {}
@@ -57,8 +57,6 @@ def run_once(  # noqa: PLR0913 - two of them are switches
         places = dict(zip(groups, side_by_side(lambda p: look(ask, p, groups[p]), list(groups))))
         found = {planned.cluster.name: planned for place in places.values() for planned in place.plans}
         plans = tuple(found[cluster.name] for cluster in schedules.clusters)
-        if failure is not None:
-            plans = tuple(map(spare_on_unknown_dates, plans))
         plan = make_plan(at, plans, schedules.limits)._replace(warnings=warnings, failure=failure)
         if dry_run:
             return Run(plan, dry_run=True)

@@ -3,6 +3,7 @@
 What is tried at random, and for longer, is in `make oracle`, `make fuzz` and `make chaos`.
 """
 
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Iterator, List
 
@@ -28,10 +29,11 @@ settings.load_profile("alike")
 
 
 def forget_everything() -> None:
-    """Bring the evaluator back to where it was when it was imported."""
+    """Bring the evaluator, and what looks ahead with it, back to where it was when it was imported."""
     evaluate._schedules.clear()
     evaluate._known.clear()
-    for value in vars(evaluate).values():
+    ours = [module for name, module in list(sys.modules.items()) if name.startswith("scheduler.")]
+    for value in [value for module in ours for value in vars(module).values()]:
         if hasattr(value, "cache_clear"):
             value.cache_clear()
 

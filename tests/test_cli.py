@@ -173,7 +173,9 @@ def test_an_unknown_cluster_is_a_known_failure() -> None:
 
 def test_a_file_that_is_not_there_is_a_known_failure() -> None:
     ended = run("evaluate", "--file", "none.yaml")
-    advice = "use --file, or make one with `cce-scheduler init`"
+    advice = (
+        "name another file (--file, in the function the setting schedulesPath), or make one with `cce-scheduler init`"
+    )
     assert ended == (1, "", f"none.yaml: cannot be read (No such file or directory): {advice}\n")
 
 

@@ -64,7 +64,8 @@ def test_what_was_compiled_is_read_back_as_it_was(data: Dict[str, Any], has_holi
         reject()
     if has_holidays:
         end = CalendarsEnd(date(2029, 12, 31), utc("2029-12-31T17:00:00+00:00"))
-        schedules = schedules._replace(calendars_end=end)
+        clusters = (c._replace(timing=c.timing._replace(calendars_end=end)) for c in schedules.clusters)
+        schedules = schedules._replace(clusters=tuple(clusters))
     kept = schedules._replace(function=Function(every_s=schedules.function.every_s), prices=None)
     assert _same(_read_back(schedules), kept)
 

@@ -126,17 +126,21 @@ class TestFile:
         file = tmp_path / "none.yaml"
         with pytest.raises(ConfigError) as e:
             load_config(file)
-        advice = "use --file, or make one with `cce-scheduler init`"
+        advice = (
+            "name another file (--file, in the function the setting schedulesPath), or make one with "
+            "`cce-scheduler init`"
+        )
         assert str(e.value) == f"{file}: cannot be read (No such file or directory): {advice}"
         assert e.value.file == str(file)
 
     def test_a_folder_is_not_a_file(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as e:
             load_config(str(tmp_path))
-        assert str(e.value) == f"{tmp_path}: cannot be read (Is a directory): use --file"
+        advice = "name another file (--file, in the function the setting schedulesPath)"
+        assert str(e.value) == f"{tmp_path}: cannot be read (Is a directory): {advice}"
 
     def test_a_path_that_cannot_be_one_is_no_bug(self) -> None:
-        with pytest.raises(ConfigError, match=r": cannot be read \(embedded null byte\): use --file"):
+        with pytest.raises(ConfigError, match=r": cannot be read \(embedded null byte\): name another file"):
             load_config("a\0b")
 
     def test_of_a_huge_file_no_more_is_read_than_is_refused(self, tmp_path: Path) -> None:
@@ -205,11 +209,10 @@ class TestDefaults:
     def test_the_clusters_own_value_wins(
         self, key: str, default: object, own: object, attribute: str, values: Tuple[object, ...]
     ) -> None:
-        state = {"state": "running"}
         found: List[object] = [
-            read_one(state),
-            read_one(state, defaults={key: default}),
-            read_one({**state, key: own}, defaults={key: default}),
+            read_one(OFFICE),
+            read_one(OFFICE, defaults={key: default}),
+            read_one({**OFFICE, key: own}, defaults={key: default}),
         ]
         for part in attribute.split("."):
             found = [getattr(value, part) for value in found]
@@ -344,6 +347,10 @@ class TestTiming:
     def test_insists_for(self, windows: object, enforce: Optional[str], seconds: Optional[int]) -> None:
         cluster: Dict[str, Any] = {"windows": windows, **({"enforce": enforce} if enforce else {})}
         assert read_one(cluster).timing.enforce_s == seconds
+
+    def test_insists_always_on_a_constant_state(self) -> None:
+        constant, windows = parse(file_of({"state": "stopped"}, OFFICE, defaults={"enforce": "10m"})).clusters
+        assert (constant.timing.enforce_s, windows.timing.enforce_s) == (None, 600)
 
     def test_a_default_to_insist_always_is_refused_only_for_one_sided_windows(self) -> None:
         two, one = {"windows": OFFICE["windows"]}, {"windows": [{"stop": "0 20 * * *"}]}

@@ -11,6 +11,7 @@ from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.errors import (
     InputError,
     PermanentCloudError,
+    StaleCalendarError,
     TemporaryCloudError,
     UnsafePlanError,
     UntrustedAnswerError,
@@ -21,7 +22,6 @@ from scheduler.model import (
     ControlPlane,
     Exclude,
     HoldKind,
-    Limits,
     OnExcludedDates,
     Power,
     Schedules,
@@ -54,6 +54,7 @@ from tests.scenes import (
 )
 
 FIVE_MINUTES = timedelta(minutes=5)
+ENDED = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
 
 
 @pytest.fixture
@@ -102,19 +103,35 @@ def test_a_dry_run_changes_nothing(cloud: SimulatedCloud, endpoint: str) -> None
 def test_after_the_end_of_the_holidays_nothing_is_stopped_that_one_might_keep(
     on_excluded_dates: OnExcludedDates, stops: int, cloud: SimulatedCloud, endpoint: str
 ) -> None:
-    cloud.add_server(cluster_id=DEV)
+    cloud.add_server(cluster_id=DEV, created=NOW - timedelta(days=9))
     cloud.add_server(cluster_id=TEST, status="SHUTOFF")
     dated: Dict[str, Any] = {"excluded_dates": {"2026-11-01": "holidays"}, "on_excluded_dates": on_excluded_dates}
+    office = (Window("0 4 * * *", "0 6 * * *"),)  # off for six hours by now, which would be overdue
     clusters = (
-        make_cluster(timing=Timing("UTC", State.STOPPED, **dated)),
-        make_cluster("test", TEST, timing=Timing("UTC", State.RUNNING, **dated)),
+        make_cluster(timing=Timing("UTC", windows=office, calendars_end=ENDED, **dated)),
+        make_cluster("test", TEST, timing=Timing("UTC", State.RUNNING, calendars_end=ENDED, **dated)),
     )
-    ended = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
-    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint), CLOCK)
-    assert run.has_failed
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint), CLOCK)
+    assert isinstance(run.plan.failure, StaleCalendarError)
+    assert [bool(planned.overdue) for planned in run.plan.clusters] == [bool(stops), False]
     powers = [power for power, _ in posts(cloud)]
     assert (powers.count(Power.STOP_SOFT), powers.count(Power.START)) == (stops, 1)
     assert len(run.plan.clusters[0].holds) == 1 - stops
+
+
+@pytest.mark.parametrize("end", [None, CalendarsEnd(NOW.date() + timedelta(days=9), NOW + timedelta(days=9))])
+def test_the_end_of_one_calendar_keeps_no_cluster_up_that_goes_by_another(
+    end: Optional[CalendarsEnd], cloud: SimulatedCloud, endpoint: str
+) -> None:
+    dated: Dict[str, Any] = {"excluded_dates": {"2026-11-01": ""}, "on_excluded_dates": OnExcludedDates.RUNNING}
+    clusters = []
+    for cluster_id, ends in ((DEV, end), (TEST, ENDED)):
+        cloud.add_server(cluster_id=cluster_id)
+        timing = Timing("UTC", State.STOPPED, calendars_end=ends, **dated)
+        clusters.append(make_cluster(cluster_id, cluster_id, timing=timing))
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint), CLOCK)
+    assert [outcome.cluster for outcome in run.outcomes] == [DEV]
+    assert isinstance(run.plan.failure, StaleCalendarError)
 
 
 def test_after_the_end_of_the_holidays_nothing_is_hibernated_that_one_might_keep_up(
@@ -129,12 +146,11 @@ def test_after_the_end_of_the_holidays_nothing_is_hibernated_that_one_might_keep
             cluster_id,
             cluster_id,
             control_plane=ControlPlane.HIBERNATE,
-            timing=Timing("UTC", State.STOPPED, excluded_dates={"2026-11-01": ""}, on_excluded_dates=on_excluded_dates),
+            timing=Timing("UTC", State.STOPPED, (), {"2026-11-01": ""}, on_excluded_dates, calendars_end=ENDED),
         )
         for cluster_id, on_excluded_dates in ((DEV, OnExcludedDates.RUNNING), (TEST, OnExcludedDates.NO_START))
     ]
-    ended = CalendarsEnd(NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
-    run = run_once(make_schedules(*clusters)._replace(calendars_end=ended), NOW, connector(endpoint), CLOCK)
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint), CLOCK)
     assert [step.cluster for step in run.control_planes] == [TEST]
 
 
@@ -155,42 +171,41 @@ def test_a_place_in_which_every_cluster_is_unmanaged_is_not_asked(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("days", [None, -1, 1, 90])
 def test_a_run_of_which_nothing_is_asked_says_what_one_says_that_looks_all_the_same(
     cloud: SimulatedCloud,
     endpoint: str,
-    days: Optional[int],
     dry_run: bool,  # noqa: FBT001
 ) -> None:
     """The short way is left where remote overrides might ask for something; of these clusters they may not."""
-    dated = {"excluded_dates": {"2026-11-01": ""}, "on_excluded_dates": OnExcludedDates.RUNNING}
     clusters = (
         make_cluster(enabled=False),
-        make_cluster("test", TEST, timing=Timing("UTC", State.STOPPED, **dated), enabled=False),  # type: ignore[arg-type]
         make_cluster("none", BATCH, enabled=False, region=None, project_id=None),
     )
-    end = None if days is None else CalendarsEnd(NOW.date() + timedelta(days=days), NOW + timedelta(days=days))
-    schedules = make_schedules(*clusters)._replace(calendars_end=end, limits=Limits(0))
+    schedules = make_schedules(*clusters, max_stops_per_run=0)
     short, long = (
         run_once(schedules._replace(remote_overrides=remote), NOW, connector(endpoint), CLOCK, dry_run=dry_run)
         for remote in (False, True)
     )
-    assert str(short.plan.failure) == str(long.plan.failure)
-    bare = [run._replace(plan=run.plan._replace(failure=None)) for run in (short, long)]
-    assert bare[0] == bare[1]
-    assert short.has_failed is long.has_failed is (days == -1)
+    assert short == long
+    assert not short.has_failed
     assert not cloud.ledger
 
 
-def test_what_is_given_up_is_told_alike_beside_a_managed_cluster(cloud: SimulatedCloud, endpoint: str) -> None:
+@pytest.mark.parametrize("days", [None, -1, 1, 90])
+def test_what_is_given_up_is_told_alike_beside_a_managed_cluster(
+    cloud: SimulatedCloud, endpoint: str, days: Optional[int]
+) -> None:
     window = Window("0 8 * * *", "0 10 * * *")
-    timing = Timing("UTC", windows=(window,), enforce_s=60)
+    end = None if days is None else CalendarsEnd(NOW.date() + timedelta(days=days), NOW + timedelta(days=days))
+    timing = Timing("UTC", windows=(window,), enforce_s=60, calendars_end=end)
     given_up = make_cluster("test", TEST, timing=timing, project_id=OTHER_PROJECT)
     cloud.add_server(cluster_id=DEV)
     alone = run_once(make_schedules(given_up), NOW, connector(endpoint), CLOCK)
     assert not cloud.ledger
     both = run_once(make_schedules(given_up, make_cluster()), NOW, connector(endpoint), CLOCK)
     assert alone.plan.clusters == both.plan.clusters[:1]
+    assert (alone.plan.warnings, str(alone.plan.failure)) == (both.plan.warnings, str(both.plan.failure))
+    assert alone.has_failed is both.has_failed is (days == -1)
     assert [c.desired.state for c in both.plan.clusters] == [State.UNMANAGED, State.STOPPED]
 
 
@@ -518,6 +533,7 @@ def test_a_control_plane_has_its_time_from_the_last_of_its_servers_on(off_for: t
     ("hour", "phase", "status", "is_late"),
     [
         pytest.param(14, "Upgrading", "ACTIVE", False, id="an upgrade in the day, the servers up"),
+        pytest.param(22, "ScalingDown", "SHUTOFF", False, id="a change of its size in the night"),
         pytest.param(14, "Upgrading", "SHUTOFF", False, id="an upgrade, and a server waits for it"),
         pytest.param(14, "Error", "ACTIVE", False, id="broken in the day, and nobody waits for it"),
         pytest.param(14, "Error", "SHUTOFF", True, id="broken, and a server waits for it"),
