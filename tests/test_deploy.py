@@ -768,6 +768,34 @@ class TestUndeploy:
         assert scene.undeploy(yes=True).code == 0
         assert not scene.server_changes()
 
+    @pytest.mark.parametrize(
+        ("status", "task_state", "named"),
+        [
+            pytest.param("ACTIVE", "powering-off", "node-1 (powering off)", id="on its way down"),
+            pytest.param("shutoff", None, "node-1", id="off in small letters"),
+            pytest.param("SHUTOFF", "image_snapshot", "node-1", id="off and being copied"),
+            pytest.param("SHUTOFF", "powering-on", None, id="on its way up"),
+            pytest.param("ACTIVE", "rebooting", None, id="rebooting"),
+        ],
+    )
+    def test_names_a_server_that_will_be_off_and_no_other(
+        self, scene: Scene, status: str, task_state: Optional[str], named: Optional[str]
+    ) -> None:
+        scene.deploy()
+        scene.cloud.set_status(scene.add_server("node-1").server_id, status, task_state)
+        ended = scene.undeploy(False)
+        warning = f"! no longer managed: dev: 1 server off, and nothing will start: {named}\n" if named else ""
+        assert ended.stderr == f"{warning}nothing was removed\n"
+
+    def test_does_not_name_servers_that_the_schedule_never_stopped(self, scene: Scene) -> None:
+        scene.write(add_setting(DEV_CLUSTER, "exclude: {servers: [bastion]}"))
+        scene.deploy()
+        scene.add_server("bastion", status="SHUTOFF")
+        scene.add_server("kept", status="SHUTOFF").locked = True
+        scene.add_server("node-1", status="SHUTOFF")
+        ended = scene.undeploy(False)
+        assert "dev: 1 server off, and nothing will start: node-1\n" in ended.stderr
+
     def test_names_a_control_plane_that_is_left_asleep_with_the_servers(self, scene: Scene) -> None:
         scene.write(HIBERNATING + DEMO_CLUSTER)
         scene.add_server("node-1", DEV, status="SHUTOFF")
