@@ -610,12 +610,35 @@ class TestBrokenOff:
     def test_between_deleting_and_making_the_timer(self, scene: Scene) -> None:
         scene.deploy()
         scene.write(function=f"{FUNCTION}  every: 10m\n")
-        fail_once(scene, "POST", ":latest", reset())
+        fail_once(scene, "POST", ":latest", failing(500, "FSS.0500"))
         ended = scene.deploy()
         assert ended.code == 1
+        assert "\n! done before it failed: code, asynchronous; no timer runs it\nerror: " in ended.stderr
         assert scene.function.triggers == []
         assert scene.deploy().code == 0
         assert [t.event_data["schedule"] for t in scene.function.triggers] == ["0 0/10 * * * *"]
+
+    def test_before_the_timer_that_exists_is_deleted(self, scene: Scene) -> None:
+        scene.deploy()
+        scene.write(function=f"{FUNCTION}  every: 10m\n")
+        fail_once(scene, "DELETE", "", failing(500, "FSS.0500"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "; its timer is active, and runs what is deployed\nerror: " in ended.stderr
+
+    def test_so_that_nobody_can_tell_whether_there_is_a_timer(self, scene: Scene) -> None:
+        scene.deploy()
+        scene.write(function=f"{FUNCTION}  every: 10m\n")
+        gone: List[bool] = []
+
+        def faults(call: Call) -> Optional[Fault]:
+            gone.extend([True] if call.method == "DELETE" else [])
+            return reset() if gone and call.method != "DELETE" else None
+
+        scene.cloud.faults = faults
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "; whether a timer runs it is not known: look with `cce-scheduler status`\nerror: " in ended.stderr
 
     @pytest.mark.parametrize("fault", [html(), failing(503, "FSS.0503"), failing(429, "FSS.0429")])
     def test_an_answer_that_is_none_is_a_failure_with_advice(self, scene: Scene, fault: Fault) -> None:
