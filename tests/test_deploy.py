@@ -575,6 +575,19 @@ class TestBadInput:
         assert ended.code == 1
         assert "grant the rights of docs/security.md to the person who deploys" in ended.stderr
 
+    def test_the_limit_of_calls(self, scene: Scene) -> None:
+        fail_once(scene, "GET", "/config", failing(429, "APIGW.0308", "The throttling threshold has been reached"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert ended.stderr.startswith("error: APIGW.0308 The throttling threshold has been reached: the platform's ")
+        assert "wait a minute, then run `cce-scheduler deploy` again" in ended.stderr
+
+    def test_a_change_that_fails_on_their_side_may_have_been_made(self, scene: Scene) -> None:
+        fail_once(scene, "POST", "/functions", failing(500, "FSS.0500"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "whether it was done is not known: run `cce-scheduler deploy` again" in ended.stderr
+
     def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO())
         with pytest.raises(InputError, match=r"nobody can be asked here.*add --yes"):
@@ -599,7 +612,7 @@ class TestBrokenOff:
         fail_once(scene, method, ending, reset(carried_out=carried_out))
         ended = scene.deploy()
         assert ended.code == 1
-        assert "deploy` again" in ended.stderr or "check the network" in ended.stderr
+        assert "deploy` again" in ended.stderr or "check the endpoint and the network" in ended.stderr
         assert scene.deploy().code == 0
         function = scene.function
         assert function.max_instances == 1
@@ -720,7 +733,7 @@ class TestStatus:
         ended = scene.status()
         assert ended.code == 0
         assert "  runs       unknown\n" in ended.stdout
-        assert "! unknown whether the schedules are equal: FunctionGraph: APIGW.0101" in ended.stdout
+        assert "! unknown whether the schedules are equal: APIGW.0101" in ended.stdout
         assert "! unknown whether it runs: the API does not tell" in ended.stdout
 
     def test_counts_runs_where_the_api_lists_none(self, scene: Scene) -> None:

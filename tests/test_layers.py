@@ -63,7 +63,7 @@ ONLY_USERS_OF_THE_SIMULATED_CLOUD = ("scheduler.simulated.rehearsal", "scheduler
 THIRD_PARTY = {
     "croniter": ("scheduler.evaluate",),
     "huaweicloudsdkcce": ("scheduler.cloud.huawei_cce",),
-    "huaweicloudsdkcore": ("scheduler.cloud.*", "scheduler.deploy.functiongraph"),
+    "huaweicloudsdkcore": ("scheduler.cloud.*",),
     "huaweicloudsdkecs": ("scheduler.cloud.huawei",),
     "huaweicloudsdkfunctiongraph": ("scheduler.deploy.functiongraph",),
     "requests": ("scheduler.cloud.sdk", "scheduler.deploy.functiongraph"),
