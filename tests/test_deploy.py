@@ -533,13 +533,6 @@ class TestBadInput:
         assert "FSS.1123" in ended.stderr
         assert "the function has as many triggers as it may: delete one that is not needed" in ended.stderr
 
-    def test_a_zip_over_the_limit(self, scene: Scene) -> None:
-        scene.build = lambda *_: Zip(bytes(40_000_000), "0")
-        ended = scene.deploy()
-        assert ended.code == 1
-        assert ended.stderr.startswith("error: the zip has 40.0 MB, and FunctionGraph takes at most 39.3 MB: ")
-        assert scene.cloud.ledger == ()
-
     @pytest.mark.parametrize(
         ("key", "message"),
         [("region", "function.region: there is none"), ("project_id", "function.project_id: there is none")],

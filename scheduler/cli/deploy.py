@@ -36,7 +36,6 @@ from scheduler.deploy.function import (
     apply_before_timer,
     apply_timer,
     check_possible,
-    check_size,
     find_differences,
     find_warnings,
     make_wanted,
@@ -83,7 +82,6 @@ def run_deploy(options: Options, outside: Surroundings) -> int:
     make_wanted(function, file=str(options.file))  # refuses what would only show after the zip is built
     with open_functions(function, options, outside.environ) as cloud:
         built = outside.build(files, function.runtime)
-        check_size(built.content)
         wanted = make_wanted(function, built.digest)
         found = cloud.find(wanted.name)
         check_possible(found, wanted, adopt=options.adopt)

@@ -53,7 +53,6 @@ from huaweicloudsdkfunctiongraph.v2.region.functiongraph_region import FunctionG
 from scheduler.cloud.sdk import Channel, Needs, SendsOnce
 from scheduler.deploy.function import (
     DESCRIPTION,
-    MOST_CODE_BYTES,
     Execution,
     Found,
     Invoked,
@@ -61,6 +60,7 @@ from scheduler.deploy.function import (
     Wanted,
     read_user_data,
 )
+from scheduler.deploy.package import MOST_BYTES
 from scheduler.deploy.sources import HANDLER
 from scheduler.errors import (
     CloudError,
@@ -383,8 +383,8 @@ def _download(link: str) -> bytes:
     with answer:
         if answer.status_code != HTTPStatus.OK:
             raise UntrustedAnswerError(f"the deployed code cannot be read (status {answer.status_code})")
-        content = answer.raw.read(MOST_CODE_BYTES + 1, decode_content=True)
-    if len(content) > MOST_CODE_BYTES:
+        content = answer.raw.read(MOST_BYTES + 1, decode_content=True)
+    if len(content) > MOST_BYTES:
         raise UntrustedAnswerError("the deployed code cannot be read (it is larger than a function can be)")
     return bytes(content)
 
