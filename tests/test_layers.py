@@ -100,7 +100,6 @@ READERS_OF_THE_ENVIRONMENT = (
     "scheduler.handler",
     "scheduler.cli",
     "scheduler.cli.*",
-    "scheduler.deploy.*",  # handed on to pip and to interpreters
     "scheduler.simulated.runtime",
 )
 

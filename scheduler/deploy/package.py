@@ -88,7 +88,7 @@ def build_package(
 ) -> Package:
     """Build the zip for a runtime; without schedule files it is one for the one-shot mode. Raises `InputError`."""
     wheels = fetch_wheels(
-        runtime, read_lock(runtime), cache, lambda done, total: on_step("fetching dependencies", done, total)
+        runtime, read_lock(runtime), cache, environ, lambda done, total: on_step("fetching dependencies", done, total)
     )
     libraries, owners = unpack_wheels(wheels)
     files = {
@@ -103,7 +103,7 @@ def build_package(
     on_step("compiling", 0, 1)
     interpreter = find_interpreter(runtime, environ)
     if interpreter is not None:
-        files.update(compile_sources(interpreter, _modules(files), runtime, (ENTRY_FILE,)))
+        files.update(compile_sources(interpreter, _modules(files), runtime, environ, (ENTRY_FILE,)))
     on_step("compressing", 0, 1)
     content = write_zip(files)
     check_size(len(content))
