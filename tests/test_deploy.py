@@ -533,13 +533,6 @@ class TestBadInput:
         assert "FSS.1123" in ended.stderr
         assert "the function has as many triggers as it may: delete one that is not needed" in ended.stderr
 
-    def test_a_zip_over_the_limit(self, scene: Scene) -> None:
-        scene.build = lambda *_: Zip(bytes(40_000_000), "0")
-        ended = scene.deploy()
-        assert ended.code == 1
-        assert ended.stderr.startswith("error: the zip has 40.0 MB, and FunctionGraph takes at most 39.3 MB: ")
-        assert scene.cloud.ledger == ()
-
     @pytest.mark.parametrize(
         ("key", "message"),
         [("region", "function.region: there is none"), ("project_id", "function.project_id: there is none")],
@@ -575,6 +568,19 @@ class TestBadInput:
         assert ended.code == 1
         assert "grant the rights of docs/security.md to the person who deploys" in ended.stderr
 
+    def test_the_limit_of_calls(self, scene: Scene) -> None:
+        fail_once(scene, "GET", "/config", failing(429, "APIGW.0308", "The throttling threshold has been reached"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert ended.stderr.startswith("error: APIGW.0308 The throttling threshold has been reached: the platform's ")
+        assert "wait a minute, then run `cce-scheduler deploy` again" in ended.stderr
+
+    def test_a_change_that_fails_on_their_side_may_have_been_made(self, scene: Scene) -> None:
+        fail_once(scene, "POST", "/functions", failing(500, "FSS.0500"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "whether it was done is not known: run `cce-scheduler deploy` again" in ended.stderr
+
     def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO())
         with pytest.raises(InputError, match=r"nobody can be asked here.*add --yes"):
@@ -599,7 +605,7 @@ class TestBrokenOff:
         fail_once(scene, method, ending, reset(carried_out=carried_out))
         ended = scene.deploy()
         assert ended.code == 1
-        assert "deploy` again" in ended.stderr or "check the network" in ended.stderr
+        assert "deploy` again" in ended.stderr or "check the endpoint and the network" in ended.stderr
         assert scene.deploy().code == 0
         function = scene.function
         assert function.max_instances == 1
@@ -610,12 +616,35 @@ class TestBrokenOff:
     def test_between_deleting_and_making_the_timer(self, scene: Scene) -> None:
         scene.deploy()
         scene.write(function=f"{FUNCTION}  every: 10m\n")
-        fail_once(scene, "POST", ":latest", reset())
+        fail_once(scene, "POST", ":latest", failing(500, "FSS.0500"))
         ended = scene.deploy()
         assert ended.code == 1
+        assert "\n! done before it failed: code, asynchronous; no timer runs it\nerror: " in ended.stderr
         assert scene.function.triggers == []
         assert scene.deploy().code == 0
         assert [t.event_data["schedule"] for t in scene.function.triggers] == ["0 0/10 * * * *"]
+
+    def test_before_the_timer_that_exists_is_deleted(self, scene: Scene) -> None:
+        scene.deploy()
+        scene.write(function=f"{FUNCTION}  every: 10m\n")
+        fail_once(scene, "DELETE", "", failing(500, "FSS.0500"))
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "; its timer is active, and runs what is deployed\nerror: " in ended.stderr
+
+    def test_so_that_nobody_can_tell_whether_there_is_a_timer(self, scene: Scene) -> None:
+        scene.deploy()
+        scene.write(function=f"{FUNCTION}  every: 10m\n")
+        gone: List[bool] = []
+
+        def faults(call: Call) -> Optional[Fault]:
+            gone.extend([True] if call.method == "DELETE" else [])
+            return reset() if gone and call.method != "DELETE" else None
+
+        scene.cloud.faults = faults
+        ended = scene.deploy()
+        assert ended.code == 1
+        assert "; whether a timer runs it is not known: look with `cce-scheduler status`\nerror: " in ended.stderr
 
     @pytest.mark.parametrize("fault", [html(), failing(503, "FSS.0503"), failing(429, "FSS.0429")])
     def test_an_answer_that_is_none_is_a_failure_with_advice(self, scene: Scene, fault: Fault) -> None:
@@ -697,7 +726,7 @@ class TestStatus:
         ended = scene.status()
         assert ended.code == 0
         assert "  runs       unknown\n" in ended.stdout
-        assert "! unknown whether the schedules are equal: FunctionGraph: APIGW.0101" in ended.stdout
+        assert "! unknown whether the schedules are equal: APIGW.0101" in ended.stdout
         assert "! unknown whether it runs: the API does not tell" in ended.stdout
 
     def test_counts_runs_where_the_api_lists_none(self, scene: Scene) -> None:
@@ -767,6 +796,34 @@ class TestUndeploy:
         assert "dev: 1 server off, and nothing will start: node-1" in ended.stderr
         assert scene.undeploy(yes=True).code == 0
         assert not scene.server_changes()
+
+    @pytest.mark.parametrize(
+        ("status", "task_state", "named"),
+        [
+            pytest.param("ACTIVE", "powering-off", "node-1 (powering off)", id="on its way down"),
+            pytest.param("shutoff", None, "node-1", id="off in small letters"),
+            pytest.param("SHUTOFF", "image_snapshot", "node-1", id="off and being copied"),
+            pytest.param("SHUTOFF", "powering-on", None, id="on its way up"),
+            pytest.param("ACTIVE", "rebooting", None, id="rebooting"),
+        ],
+    )
+    def test_names_a_server_that_will_be_off_and_no_other(
+        self, scene: Scene, status: str, task_state: Optional[str], named: Optional[str]
+    ) -> None:
+        scene.deploy()
+        scene.cloud.set_status(scene.add_server("node-1").server_id, status, task_state)
+        ended = scene.undeploy(False)
+        warning = f"! no longer managed: dev: 1 server off, and nothing will start: {named}\n" if named else ""
+        assert ended.stderr == f"{warning}nothing was removed\n"
+
+    def test_does_not_name_servers_that_the_schedule_never_stopped(self, scene: Scene) -> None:
+        scene.write(add_setting(DEV_CLUSTER, "exclude: {servers: [bastion]}"))
+        scene.deploy()
+        scene.add_server("bastion", status="SHUTOFF")
+        scene.add_server("kept", status="SHUTOFF").locked = True
+        scene.add_server("node-1", status="SHUTOFF")
+        ended = scene.undeploy(False)
+        assert "dev: 1 server off, and nothing will start: node-1\n" in ended.stderr
 
     def test_names_a_control_plane_that_is_left_asleep_with_the_servers(self, scene: Scene) -> None:
         scene.write(HIBERNATING + DEMO_CLUSTER)

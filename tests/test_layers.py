@@ -63,7 +63,7 @@ ONLY_USERS_OF_THE_SIMULATED_CLOUD = ("scheduler.simulated.rehearsal", "scheduler
 THIRD_PARTY = {
     "croniter": ("scheduler.evaluate",),
     "huaweicloudsdkcce": ("scheduler.cloud.huawei_cce",),
-    "huaweicloudsdkcore": ("scheduler.cloud.*", "scheduler.deploy.functiongraph"),
+    "huaweicloudsdkcore": ("scheduler.cloud.*",),
     "huaweicloudsdkecs": ("scheduler.cloud.huawei",),
     "huaweicloudsdkfunctiongraph": ("scheduler.deploy.functiongraph",),
     "requests": ("scheduler.cloud.sdk", "scheduler.deploy.functiongraph"),
@@ -100,7 +100,6 @@ READERS_OF_THE_ENVIRONMENT = (
     "scheduler.handler",
     "scheduler.cli",
     "scheduler.cli.*",
-    "scheduler.deploy.*",  # handed on to pip and to interpreters
     "scheduler.simulated.runtime",
 )
 

@@ -5,12 +5,13 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, List, Optional
 
 import pytest
 
 from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.cloud.sdk import read_error, read_retry_after
+from scheduler.deploy.functiongraph import FunctionGraph
 from scheduler.errors import CloudError, TemporaryCloudError, ThrottledCloudError, UnknownOutcomeError
 from scheduler.model import ClusterId, ServerId
 from scheduler.simulated import SimulatedCloud, serve
@@ -77,6 +78,20 @@ def shake_hands(connection: socket.socket) -> ssl.SSLSocket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     return context.wrap_socket(connection, server_side=True)
+
+
+# What every call says of itself
+
+
+def test_a_call_tells_nothing_of_the_machine() -> None:
+    """Without a name of our own the SDK asks the system, and writes an id into the home."""
+    heard: List[bytes] = []
+    with listening(lambda connection: heard.append(connection.recv(1 << 16))) as port:
+        client = FunctionGraph(KEYS, REGION, PROJECT, endpoint=f"http://127.0.0.1:{port}")
+        with contextlib.closing(client), pytest.raises(TemporaryCloudError):
+            client.find("cce-scheduler")
+    (agent,) = [line for line in heard[0].splitlines() if line.startswith(b"User-Agent: ")]
+    assert agent == b"User-Agent: huaweicloud-usdk-python/3.0; cce-scheduler"
 
 
 # What was never sent

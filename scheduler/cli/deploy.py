@@ -36,7 +36,6 @@ from scheduler.deploy.function import (
     apply_before_timer,
     apply_timer,
     check_possible,
-    check_size,
     find_differences,
     find_warnings,
     make_wanted,
@@ -83,7 +82,6 @@ def run_deploy(options: Options, outside: Surroundings) -> int:
     make_wanted(function, file=str(options.file))  # refuses what would only show after the zip is built
     with open_functions(function, options, outside.environ) as cloud:
         built = outside.build(files, function.runtime)
-        check_size(built.content)
         wanted = make_wanted(function, built.digest)
         found = cloud.find(wanted.name)
         check_possible(found, wanted, adopt=options.adopt)
@@ -168,17 +166,16 @@ def _carry_out(deployment: _Deployment, options: Options, outside: Surroundings)
     """Do what was agreed to: everything but the timer, then the dry run in the cloud, then the timer."""
     try:
         found = _apply(deployment)
-        result = plan_in_cloud(deployment.cloud, found.urn)
+        show("", *_show_cloud_plan(plan_in_cloud(deployment.cloud, found.urn)))
+        if deployment.sets_timer:
+            question = f"Let the timer run {deployment.wanted.name} by {deployment.wanted.schedule}?"
+            if not confirm(options, outside, question):
+                return _refused(found)
+            apply_timer(deployment.cloud, found, deployment.wanted)
+            note(f"done: {Part.TIMER.value}")
     except CloudError:
         _say_where_it_stands(deployment)
         raise
-    show("", *_show_cloud_plan(result))
-    if deployment.sets_timer:
-        question = f"Let the timer run {deployment.wanted.name} by {deployment.wanted.schedule}?"
-        if not confirm(options, outside, question):
-            return _refused(found)
-        apply_timer(deployment.cloud, found, deployment.wanted)
-        note(f"done: {Part.TIMER.value}")
     show(line(f"{deployment.wanted.name} is as {options.file} asks", "bold green"))
     return ExitCode.DONE
 
@@ -205,9 +202,15 @@ def _apply(deployment: _Deployment) -> Found:
 
 
 def _say_where_it_stands(deployment: _Deployment) -> None:
+    """Say what was done, and whether a timer runs it as the cloud shows it now: what failed may have been the timer."""
     done = ", ".join(part.value for part in deployment.done) or "nothing"
-    timer = deployment.found.timer if deployment.found else None
-    runs = "its timer is active, and runs what is deployed" if timer and timer.is_active else "no timer runs it"
+    try:
+        found = deployment.cloud.find(deployment.wanted.name)
+    except CloudError:
+        runs = "whether a timer runs it is not known: look with `cce-scheduler status`"
+    else:
+        timer = found.timer if found else None
+        runs = "its timer is active, and runs what is deployed" if timer and timer.is_active else "no timer runs it"
     note(f"! done before it failed: {done}; {runs}", "yellow")
 
 

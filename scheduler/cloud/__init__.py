@@ -1,6 +1,6 @@
 """What the program needs of a cloud: one project in one region, as a protocol.
 
-``huawei.py`` keeps it with the real SDK; nothing else knows that there is one. Servers are of ECS, clusters, nodes and
+``huawei.py`` keeps it with the real SDK, of which nothing else of a run knows. Servers are of ECS, clusters, nodes and
 pools of CCE; the first call of CCE costs its import.
 """
 

@@ -1,6 +1,6 @@
 """How the SDK is called, whatever the service: within the time of the run, once, with its failures as ours.
 
-The clients of ECS and CCE share it. Three things of the SDK are replaced, since a decision hangs on each:
+The clients of every service share it. Three things of the SDK are replaced, since a decision hangs on each:
 
     its second attempt     after a TypeError it would send an action again
     its session            it turns a refused GET (429) into an error without code, text and headers
@@ -142,10 +142,17 @@ class Channel:
         endpoint: Optional[str],
         find_region: Callable[[], Any],
         remaining_s: Callable[[], float],
+        timeout_s: Tuple[float, float] = (_CONNECT_S, _READ_S),
+        sort: Optional[Callable[..., Tuple[Type[CloudError], str]]] = None,
     ) -> None:
-        """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run."""
-        keep_quiet(client_type)
+        """``endpoint`` replaces the region's own; ``remaining_s`` tells how much is left of the run.
+
+        ``timeout_s`` is the most for connecting and for reading; ``sort`` takes the place of `_sort_answer`.
+        """
+        _keep_quiet(client_type)
         self._remaining_s = remaining_s
+        self._timeout_s = timeout_s
+        self._sort = sort or _sort_answer
         self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
         self.config = _Limits()
         signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
@@ -169,40 +176,53 @@ class Channel:
         remaining_s = self._remaining_s()
         if remaining_s < _LEAST_S:
             raise OutOfTimeError("no time is left in this run for another call: the next run goes on")
-        connect_s = min(_CONNECT_S, remaining_s / 3)
+        connect_s, read_s = self._timeout_s
+        connect_s = min(connect_s, remaining_s / 3)
         # A reading takes no more than a third of what is left, so that time stays for whatever does answer.
-        most_s = _READ_S if acts else min(_READ_S, max(_LEAST_S, remaining_s / 3))
+        most_s = read_s if acts else min(read_s, max(_LEAST_S, remaining_s / 3))
         self.config.timeout = (connect_s, min(most_s, remaining_s - connect_s))
         try:
             return method(request)
         except _Refusal as e:
             raise self._refused(e.response, needs, acts=acts) from e
         except SdkException as e:
-            raise self._broken(e, acts=acts) from e
+            raise self._broken(e, needs, acts=acts) from e
         except requests.RequestException as e:  # an answer that did not come in time, or was cut off
-            raise _lost(e, acts=acts) from e
+            raise self._lost(e, needs, acts=acts) from e
         except Exception as e:  # an answer chooses its parser, and each fails in its own way
             if acts:
-                raise _lost(e, acts=acts) from e
+                raise self._lost(e, needs, acts=acts) from e
             raise UntrustedAnswerError(
                 f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
             ) from e
 
-    def _broken(self, error: SdkException, *, acts: bool) -> CloudError:
+    def _broken(self, error: SdkException, needs: Needs, *, acts: bool) -> CloudError:
         """Return the failure of a connection."""
         what = f"{type(error).__name__}: {self.shown(str(error.error_msg))}"
         if acts and not _was_never_sent(error):
             return UnknownOutcomeError(
-                f"the connection broke during an action ({what}): the next listing shows its outcome"
+                f"the connection broke during an action ({what}): {self._fate(needs, acts=acts)}"
             )
         kind = NoAnswerError if isinstance(error.__context__, requests.Timeout) and not acts else TemporaryCloudError
         return kind(f"the cloud was not reached ({what}): check the endpoint and the network")
+
+    def _lost(self, cause: Exception, needs: Needs, *, acts: bool) -> CloudError:
+        """Return the failure of a call whose answer was lost."""
+        what, fate = type(cause).__name__, self._fate(needs, acts=acts)
+        if acts:
+            return UnknownOutcomeError(f"the answer to an action was lost ({what}): {fate}")
+        kind = NoAnswerError if isinstance(cause, requests.Timeout) else TemporaryCloudError
+        return kind(f"the cloud did not answer ({what}): {fate}")
+
+    def _fate(self, needs: Needs, *, acts: bool) -> str:
+        """Return what becomes of a call without an answer: the same as of one that failed on the cloud's side."""
+        return self._sort(HTTPStatus.INTERNAL_SERVER_ERROR, None, needs, acts=acts)[1]
 
     def _refused(self, response: requests.Response, needs: Needs, *, acts: bool) -> CloudError:
         """Return the failure that an error status tells of."""
         status = response.status_code
         code, message = read_error(response.content)
-        kind, advice = _sort_answer(status, code, needs, acts=acts)
+        kind, advice = self._sort(status, code, needs, acts=acts)
         return kind(
             f"{code or status} {self.shown(message)}: {advice}",
             code=code,
@@ -218,7 +238,7 @@ class Channel:
         return " ".join(text.split())[:_MOST_TEXT]
 
 
-def keep_quiet(client_type: type) -> None:
+def _keep_quiet(client_type: type) -> None:
     """Keep a client of the SDK from logging connection errors, which reach us as exceptions.
 
     Without a handler Python prints them to stderr.
@@ -328,17 +348,6 @@ def _advise(status: int, code: str, needs: Needs) -> str:
     if status == HTTPStatus.NOT_FOUND and needs.absent:
         return f"{needs.absent} does not exist in this project: check region and project_id"
     return "check region and project_id"
-
-
-def _lost(cause: Exception, *, acts: bool) -> CloudError:
-    """Return the failure of a call whose answer was lost."""
-    what = type(cause).__name__
-    if acts:
-        return UnknownOutcomeError(
-            f"the answer to an action was lost ({what}): the next listing shows whether it acted"
-        )
-    kind = NoAnswerError if isinstance(cause, requests.Timeout) else TemporaryCloudError
-    return kind(f"the cloud did not answer ({what}): the next run tries again")
 
 
 def _was_never_sent(error: SdkException) -> bool:

@@ -1,5 +1,7 @@
-"""From a schedules file to a function on the platform: the zip, and what it takes to make one.
+"""From a schedules file to a function on the platform.
 
-``package`` builds the zip; ``runtimes`` knows the platform's Pythons and what is pinned for each; ``wheels`` fetches
-the dependencies and leaves out what never runs; ``sources`` gathers what is our own; ``bytecode`` compiles.
+The zip: ``package`` builds it of our own files (``sources``) and the pinned dependencies (``runtimes``, ``wheels``,
+written by ``lock``), changed so that a cold start imports little (``lean``, ``postponed``) and compiled (``bytecode``,
+``erase``). The function: ``function`` plans the steps, ``functiongraph`` calls the platform, and ``deployed`` tells
+what a change would leave behind.
 """

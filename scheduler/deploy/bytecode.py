@@ -68,14 +68,18 @@ class CompileError(SchedulerError):
 def find_interpreter(runtime: Runtime, environ: Mapping[str, str]) -> Optional[Interpreter]:
     """Return a CPython of a runtime's minor version on this machine, None if there is none."""
     for path in _candidates(runtime, environ):
-        found = _ask(path, runtime)
+        found = _ask(path, runtime, environ)
         if found is not None:
             return found
     return None
 
 
 def compile_sources(
-    interpreter: Interpreter, sources: Mapping[str, bytes], runtime: Runtime, checked: Collection[str] = ()
+    interpreter: Interpreter,
+    sources: Mapping[str, bytes],
+    runtime: Runtime,
+    environ: Mapping[str, str],
+    checked: Collection[str] = (),
 ) -> Dict[str, bytes]:
     """Return the bytecode of sources, each under the path at which Python looks for it.
 
@@ -93,7 +97,7 @@ def compile_sources(
         CODE_ROOT,
         str(_MARSHAL_VERSION),
     ]
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    inherited = {key: value for key, value in environ.items() if not key.startswith("PYTHON")}
     with tempfile.TemporaryDirectory() as empty:  # where Python looks for modules first
         done = subprocess.run(  # noqa: S603 - a Python that was asked for its version
             command,
@@ -101,7 +105,7 @@ def compile_sources(
             capture_output=True,
             check=False,
             cwd=empty,
-            env={**environ, "PYTHONHASHSEED": "0"},
+            env={**inherited, "PYTHONHASHSEED": "0"},
             timeout=_TIMEOUT_S,
         )
     if done.returncode:
@@ -142,13 +146,18 @@ def _micro(folder: Path) -> int:
     return int(micro) if micro.isdigit() else -1
 
 
-def _ask(path: Path, runtime: Runtime) -> Optional[Interpreter]:
+def _ask(path: Path, runtime: Runtime, environ: Mapping[str, str]) -> Optional[Interpreter]:
     """Return what an interpreter is, None unless it is a released CPython of the runtime's version that starts."""
     if not os.access(path, os.X_OK):
         return None
     try:
         done = subprocess.run(  # noqa: S603 - an interpreter by its name
-            [str(path), "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+            [str(path), "-I", "-S", "-c", _ASK],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=dict(environ),
+            timeout=_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -13,19 +13,20 @@ import zipfile
 import zlib
 from datetime import datetime
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from scheduler.cloud import Connect
 from scheduler.config import load_config
-from scheduler.control_plane import STAYS_ASLEEP
+from scheduler.control_plane import STAYS_ASLEEP, Decision, is_off
 from scheduler.document import MAX_BYTES
 from scheduler.errors import ConfigError, SchedulerError, UntrustedAnswerError
-from scheduler.model import Clock, Cluster, ControlPlane, Schedules, State, Timing
+from scheduler.model import Clock, Cluster, ControlPlane, Hold, HoldKind, Schedules, State, Timing
 from scheduler.public_holidays import LOCK_FILE
 from scheduler.reconcile import run_once
 
 SCHEDULES_FILE = "schedules.yaml"
 _MOST_BYTES = {SCHEDULES_FILE: MAX_BYTES, LOCK_FILE: 8 * MAX_BYTES}
+_NEVER_STOPPED = frozenset({HoldKind.EXCLUDED, HoldKind.LOCKED})
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
     *(ValueError, OverflowError, RuntimeError, NotImplementedError, LookupError),
@@ -48,7 +49,7 @@ class LetGo(NamedTuple):
 
 
 class Abandoned(NamedTuple):
-    """A cluster that was let go of, with its servers that are off; ``error`` where nobody knows.
+    """A cluster that was let go of, with its servers that are off or powering off; ``error`` where nobody knows.
 
     ``asleep`` is the phase of its control plane, None if that is awake or was never put to sleep.
     """
@@ -107,11 +108,21 @@ def find_abandoned(let_go: List[LetGo], at: datetime, connect: Connect, clock: C
     plan = run_once(Schedules(asked), at, connect, clock, dry_run=True).plan
     found = []
     for (cluster, is_managed), planned in zip(let_go, plan.clusters):
-        servers = [action.server for action in planned.actions]
-        servers += [hold.server for hold in planned.holds if hold.server.status == "SHUTOFF"]
-        names = () if is_managed else tuple(server.name or server.server_id for server in servers)
+        names = () if is_managed else tuple(_name_off((*planned.actions, *planned.holds)))
         phase = planned.control_plane.phase if planned.control_plane else None
         asleep = phase if phase in STAYS_ASLEEP else None
         if names or asleep or planned.error:
             found.append(Abandoned(cluster, names, planned.error, asleep))
     return found
+
+
+def _name_off(decisions: Iterable[Decision]) -> Iterator[str]:
+    """Yield the names of the servers that are off or about to be, but for those that no schedule stopped."""
+    for decision in decisions:
+        server = decision.server
+        if isinstance(decision, Hold) and decision.kind in _NEVER_STOPPED:
+            continue
+        if server.task_state == "powering-off":
+            yield f"{server.name or server.server_id} (powering off)"
+        elif server.task_state != "powering-on" and is_off(server._replace(task_state=None)):
+            yield server.name or server.server_id

@@ -32,9 +32,6 @@ DESCRIPTION = f"{MARK} from a schedules file: change it there and deploy again."
 TIMER_NAME = "cce-scheduler"
 INSTANCES = 1
 RETRIES = 0
-MOST_CODE_TEXT = 50 * 1024 * 1024
-"""The most characters of base64 that the API takes as code."""
-MOST_CODE_BYTES = MOST_CODE_TEXT * 3 // 4
 
 
 class Trigger(NamedTuple):
@@ -218,15 +215,6 @@ def make_wanted(function: Function, digest: str = "", file: str = "the schedules
         schedule=schedule,
         age_s=function.every_s,
     )
-
-
-def check_size(archive: bytes) -> None:
-    """Raise `InputError` for a zip that the API does not take."""
-    if len(archive) > MOST_CODE_BYTES:
-        raise InputError(
-            f"the zip has {len(archive) / 1e6:.1f} MB, and FunctionGraph takes at most {MOST_CODE_BYTES / 1e6:.1f} MB: "
-            "find out with `cce-scheduler package` what makes it so large"
-        )
 
 
 def check_possible(found: Optional[Found], wanted: Wanted, *, adopt: bool) -> None:

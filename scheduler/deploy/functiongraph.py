@@ -1,7 +1,8 @@
 """The real FunctionGraph: functions of one project in one region through the real SDK, and its failures as ours.
 
-The only importer of its SDK, which the command line needs and the function does not. Nothing is retried: a deployment
-that broke off is finished by the next one, since every step is worked out from what exists.
+The only importer of its SDK, which the command line needs and the function does not; how it is called is decided in
+``cloud/sdk.py``. Nothing is retried: a deployment that broke off is finished by the next one, since every step is
+worked out from what exists.
 
 Least privilege for what is called here, as far as the API documents it: ``FunctionGraph:function:getConfig``,
 ``FunctionGraph:function:getCode``, ``FunctionGraph:function:create``, ``FunctionGraph:function:updateCode``,
@@ -15,13 +16,10 @@ import json
 import warnings
 from datetime import datetime, timezone
 from http import HTTPStatus
+from math import inf
 from typing import Any, Callable, Mapping, Optional, Sequence, Tuple, Type
 
 import requests
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.client import ClientBuilder
-from huaweicloudsdkcore.exceptions.exceptions import SdkException, ServiceResponseException
-from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkfunctiongraph.v2 import (
     CreateFunctionRequest,
     CreateFunctionRequestBody,
@@ -52,10 +50,9 @@ from huaweicloudsdkfunctiongraph.v2 import (
 )
 from huaweicloudsdkfunctiongraph.v2.region.functiongraph_region import FunctionGraphRegion
 
-from scheduler.cloud.sdk import check_endpoint, keep_quiet
+from scheduler.cloud.sdk import Channel, Needs, SendsOnce
 from scheduler.deploy.function import (
     DESCRIPTION,
-    MOST_CODE_BYTES,
     Execution,
     Found,
     Invoked,
@@ -63,6 +60,7 @@ from scheduler.deploy.function import (
     Wanted,
     read_user_data,
 )
+from scheduler.deploy.package import MOST_BYTES
 from scheduler.deploy.sources import HANDLER
 from scheduler.errors import (
     CloudError,
@@ -77,7 +75,7 @@ from scheduler.settings import Credentials
 PACKAGE = "default"
 CODE_FILE = "function.zip"
 
-_CONNECT_S, _READ_S = 10.0, 120.0
+_TIMEOUT_S = 10.0, 120.0
 """A zip takes its time to send, and the gateway ends an invocation after 90 s."""
 _KEPT = (
     "app_xrole",
@@ -102,6 +100,7 @@ _KEPT = (
 ``encrypted_user_data`` is shown masked, so it is not sent back, and ``enable_lts_log`` is only for changes.
 """
 
+_NEEDS = Needs("the rights of docs/security.md to the person who deploys")
 _AGAIN = "run `cce-scheduler deploy` again, it goes on where this one ended"
 _AGENCY = (
     "the agency is missing or does not trust FunctionGraph: create it in IAM for the cloud service FunctionGraph, or "
@@ -133,14 +132,8 @@ _ADVICE = {
 """What to do about codes of the API's error table."""
 
 
-class _Client(FunctionGraphClient):  # type: ignore[misc]
-    """The SDK's client, without its second attempt: after a TypeError it would send a change again."""
-
-    def _call_api(self, **http_info: Any) -> Any:
-        return self.do_http_request(**http_info)
-
-
-keep_quiet(_Client)
+class _Client(SendsOnce, FunctionGraphClient):  # type: ignore[misc]
+    """The SDK's client, sending everything once."""
 
 
 class FunctionGraph:
@@ -151,22 +144,21 @@ class FunctionGraph:
     ) -> None:
         """``endpoint`` replaces the region's own."""
         self._place = f"urn:fss:{region}:{project_id}:function:{PACKAGE}"
-        self._secrets = [text for text in (credentials.ak, credentials.sk, credentials.security_token) if text]
-        signer = BasicCredentials(credentials.ak, credentials.sk, project_id)
-        if credentials.security_token:  # an empty one would be sent as an empty signed header
-            signer = signer.with_security_token(credentials.security_token)
-        config = HttpConfig(timeout=(_CONNECT_S, _READ_S))
-        builder = ClientBuilder(_Client).with_http_config(config).with_credentials(signer)
-        if endpoint:
-            builder = builder.with_endpoint(check_endpoint(endpoint))
-        else:
-            builder = builder.with_region(_find_region(region))
-        self._client = builder.build()
+        self._channel = Channel(
+            _Client,
+            credentials,
+            project_id,
+            endpoint=endpoint,
+            find_region=lambda: _find_region(region),
+            remaining_s=lambda: inf,
+            timeout_s=_TIMEOUT_S,
+            sort=_sort_answer,
+        )
+        self._client = self._channel.client
 
     def close(self) -> None:
         """Close the connections and the SDK's threads."""
-        self._client.close()
-        self._client.get_http_client().executor.shutdown(wait=False)
+        self._channel.close()
 
     def find(self, name: str) -> Optional[Found]:
         """Read configuration, asynchronous settings and triggers."""
@@ -333,56 +325,29 @@ class FunctionGraph:
             raise
 
     def _change(self, method: Callable[[Any], Any], request: object) -> Any:
-        return self._call(method, request, changes=True)
+        return self._call(method, request, acts=True)
 
-    def _call(self, method: Callable[[Any], Any], request: object, *, changes: bool = False) -> Any:
-        """Call the SDK, turning each of its failures into one of ours."""
-        lost: Type[CloudError] = UnknownOutcomeError if changes else TemporaryCloudError
-        advice = f"whether it was done is not known: {_AGAIN}" if changes else "check the network and the endpoint"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the SDK warns of dates that it cannot read; nothing depends on them
-                return method(request)
-        except ServiceResponseException as e:
-            raise self._refusal(e) from None  # a traceback would show the SDK's own text, which may quote keys
-        except SdkException as e:
-            raise lost(f"FunctionGraph was not reached ({type(e).__name__}): {advice}") from e
-        except requests.RequestException as e:  # a request that timed out while reading comes raw
-            raise lost(f"FunctionGraph did not answer ({type(e).__name__}): {advice}") from e
-        except Exception as e:
-            if changes:
-                raise lost(f"the answer cannot be read ({type(e).__name__}): {advice}") from e
-            raise UntrustedAnswerError(
-                f"the answer cannot be read ({type(e).__name__}): check the endpoint and the proxy"
-            ) from e
-
-    def _refusal(self, error: ServiceResponseException) -> CloudError:
-        """Sort a refusal by what a person does about it."""
-        status, code = error.status_code, str(error.error_code or "")
-        text = " ".join(str(error.error_msg).split())[:300]
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        kind, advice = _sort_refusal(status, code)
-        return kind(
-            f"FunctionGraph: {code} {text}: {advice}",
-            code=code or None,
-            status_code=status,
-            request_id=error.request_id or None,
-        )
+    def _call(self, method: Callable[[Any], Any], request: object, *, acts: bool = False) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the SDK warns of dates that it cannot read; nothing depends on them
+            return self._channel.call(method, request, _NEEDS, acts=acts)
 
 
-def _sort_refusal(status: int, code: str) -> "Tuple[Type[CloudError], str]":
+def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) -> "Tuple[Type[CloudError], str]":
+    """Sort a refusal by what a person does about it."""
     if code in _ADVICE:
         return PermanentCloudError, _ADVICE[code]
     if status == HTTPStatus.UNAUTHORIZED:
         return PermanentCloudError, "check the access key and its secret key"
     if status == HTTPStatus.FORBIDDEN:
-        return PermanentCloudError, "grant the rights of docs/security.md to the person who deploys, in this project"
+        return PermanentCloudError, f"grant {needs.action}, in this project"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ThrottledCloudError, f"the platform's limit is reached: wait a minute, then {_AGAIN}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TemporaryCloudError, _AGAIN
-    if code.startswith(("APIGW.", "APIG.")):
+        if acts:
+            return UnknownOutcomeError, f"whether it was done is not known: {_AGAIN}"
+        return TemporaryCloudError, "try again; a deployment goes on where it ended"
+    if not code or code.startswith(("APIGW.", "APIG.")):
         return PermanentCloudError, "check the region and the endpoint"
     return PermanentCloudError, "correct the section `function`"
 
@@ -414,12 +379,12 @@ def _encode(archive: bytes) -> str:
 
 def _download(link: str) -> bytes:
     """Read a zip from storage; the link is signed by itself, so no credentials go there."""
-    answer = requests.get(check_link(link), timeout=(_CONNECT_S, _READ_S), allow_redirects=False, stream=True)
+    answer = requests.get(check_link(link), timeout=_TIMEOUT_S, allow_redirects=False, stream=True)
     with answer:
         if answer.status_code != HTTPStatus.OK:
             raise UntrustedAnswerError(f"the deployed code cannot be read (status {answer.status_code})")
-        content = answer.raw.read(MOST_CODE_BYTES + 1, decode_content=True)
-    if len(content) > MOST_CODE_BYTES:
+        content = answer.raw.read(MOST_BYTES + 1, decode_content=True)
+    if len(content) > MOST_BYTES:
         raise UntrustedAnswerError("the deployed code cannot be read (it is larger than a function can be)")
     return bytes(content)
 

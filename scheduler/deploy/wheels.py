@@ -6,7 +6,6 @@ the cache is known by its SHA-256 and checked at every use.
 
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tempfile
@@ -75,7 +74,11 @@ def pip_download(runtime: Runtime, directory: Path) -> List[str]:
 
 
 def fetch_wheels(
-    runtime: Runtime, pins: Sequence[Pin], cache: Path, on_progress: OnProgress = lambda *_: None
+    runtime: Runtime,
+    pins: Sequence[Pin],
+    cache: Path,
+    environ: Mapping[str, str],
+    on_progress: OnProgress = lambda *_: None,
 ) -> Dict[Pin, bytes]:
     """Return the wheel of every pin, from the cache where it is there. Raises `InputError` where pip cannot get one."""
     folder = cache / "wheels"
@@ -85,7 +88,7 @@ def fetch_wheels(
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as directory:
-                _run_pip(runtime, missing, Path(directory), on_progress)
+                _run_pip(runtime, missing, Path(directory), environ, on_progress)
                 for file in Path(directory).glob("*.whl"):
                     file.replace(_cached(folder, hashlib.sha256(file.read_bytes()).hexdigest()))
         except OSError as e:
@@ -134,7 +137,9 @@ def _read_cached(folder: Path, pin: Pin) -> Optional[bytes]:
     return content if hashlib.sha256(content).hexdigest() == pin.sha256 else None
 
 
-def _run_pip(runtime: Runtime, pins: Sequence[Pin], directory: Path, on_progress: OnProgress) -> None:
+def _run_pip(
+    runtime: Runtime, pins: Sequence[Pin], directory: Path, environ: Mapping[str, str], on_progress: OnProgress
+) -> None:
     """Let pip fetch the pinned wheels, and nothing else."""
     asked = directory / "lock.txt"
     asked.write_text("".join(f"{pin.line}\n" for pin in pins), encoding="utf-8")
@@ -147,7 +152,7 @@ def _run_pip(runtime: Runtime, pins: Sequence[Pin], directory: Path, on_progress
             stderr=errors,
             text=True,
             errors="replace",
-            env={**os.environ, "LC_ALL": "C"},
+            env={**environ, "LC_ALL": "C"},
         ) as pip,
     ):
         try:
