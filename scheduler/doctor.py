@@ -10,7 +10,7 @@ cluster         CCE calls it by quite another name                             C
 rights          what cannot be read is of no use to the file                   the file needs it
 phase           not one in which all works                                     one that keeps it from hibernating
 members         nodes without the tag are never stopped; there are none        servers with the tag are no nodes
-pools           whether one is autoscaled is not known                         one is autoscaled and unprotected
+pools           whether one is autoscaled is not known                         one is autoscaled
 exclusions      one matches nothing, anywhere                                  -
 charging        stopping saves nothing                                         -
 servers         locked, frozen, claimed twice, or in a status for a person     -
@@ -18,7 +18,7 @@ control_plane   it cannot hibernate, or will be kept up                        -
 override        a tag that no run obeys                                        one that cannot be read
 ==============  =============================================================  ===================================
 
-The autoscaler deletes a node that is unavailable for 20 minutes, unless it is protected.
+The autoscaler deletes a node that is unavailable for 20 minutes, unless it is protected, which no listing tells.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -218,12 +218,12 @@ def _is_another_name(name: str, found: str) -> bool:
 def _check_rights(case: _Case) -> Iterator[Finding]:
     """Refuse what the file needs and cannot be read; a network that fails looks the same from here."""
     cluster, facts = case.cluster, case.facts
-    unprotected = cluster.autoscaled_pools is AutoscaledPools.REFUSE
+    is_refused = cluster.autoscaled_pools is AutoscaledPools.REFUSE
     needs: Tuple[Tuple[object, bool, str], ...] = (
         (facts.servers, True, "its servers cannot be listed"),
         (facts.found, case.hibernates or case.schedules.remote_overrides, "whether CCE knows it is not known"),
         (facts.nodes, case.hibernates or reads_nodes(cluster), "its nodes cannot be listed"),
-        (facts.pools, unprotected, "whether it has autoscaled node pools is not known"),
+        (facts.pools, is_refused, "whether it has autoscaled node pools is not known"),
     )
     for fact, is_needed, what in needs:
         if isinstance(fact, CloudError):
@@ -305,12 +305,11 @@ def _check_tags(case: _Case, nodes: Sequence[Node]) -> Iterator[Finding]:
 
 def _check_pools(case: _Case) -> Iterator[Finding]:
     """Look for pools whose autoscaler would delete what a run stops."""
-    cluster, pools, nodes = case.cluster, case.facts.pools, case.facts.nodes
+    cluster, pools = case.cluster, case.facts.pools
     if pools is None or isinstance(pools, CloudError) or cluster.autoscaled_pools is AutoscaledPools.ACCEPT:
         return
-    nodes = () if nodes is None or isinstance(nodes, CloudError) else nodes
     mine = [p for p in pools if not any(is_pool(text, p.pool_id, p.name) for text in cluster.exclude.node_pools)]
-    scaled = [p.name or p.pool_id for p in mine if p.is_autoscaled and not _is_protected(p, nodes)]
+    scaled = [p.name or p.pool_id for p in mine if p.is_autoscaled]
     unknown = [p.name or p.pool_id for p in mine if p.is_autoscaled is None]
     if unknown:
         yield _warning("pools", f"whether these node pools are autoscaled is not known: {_join(unknown)}")
@@ -323,12 +322,6 @@ def _check_pools(case: _Case) -> Iterator[Finding]:
             f"{why}: turn their autoscaling off, exclude them by `exclude.node_pools`, {sleep}or protect every node "
             "from scale-in and write `autoscaled_pools: accept`",
         )
-
-
-def _is_protected(pool: NodePool, nodes: Sequence[Node]) -> bool:
-    """Whether every node of a pool is known to be protected. CCE's listing does not tell: unknown is unprotected."""
-    own = [node for node in nodes if node.pool_id == pool.pool_id]
-    return bool(own) and all(node.is_protected is True for node in own)
 
 
 def _why_awake(case: _Case) -> Optional[str]:

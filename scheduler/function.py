@@ -44,7 +44,7 @@ def read_function(found: Mapping[str, Any], every_s: Optional[int]) -> Tuple[Fun
         sizes = ", ".join(map(str, MEMORY_MB[:-1]))
         problems.append((("memory",), f"{memory_mb} MB is no size of a function: write {sizes} or {MEMORY_MB[-1]}"))
     if every_s is not None and timer_cron(every_s) is None:
-        problems.append((("every",), _period_problem(str(found.get("every")))))
+        problems.append((("every",), period_problem(str(found.get("every")))))
     problems += [(("settings", key), problem) for key, problem in _setting_problems(settings)]
     if len(json.dumps(settings)) > _MOST_SETTINGS_TEXT:
         problems.append((("settings",), f"the settings are too long: keep them under {_MOST_SETTINGS_TEXT} characters"))
@@ -79,7 +79,8 @@ def timer_cron(every_s: int) -> Optional[str]:
     return {1: "0 0 * * * *", 24: "0 0 0 * * *"}.get(hours, f"0 0 0/{hours} * * *")
 
 
-def _period_problem(text: str) -> str:
+def period_problem(text: str) -> str:
+    """Say what is wrong with a period that has no expression."""
     return (
         f"{quote(text)} does not divide an hour or a day evenly in whole minutes or hours: "
         "write 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d"

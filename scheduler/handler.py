@@ -195,7 +195,8 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
     notes = ""
     if request.action in ("start", "stop"):
         state = State.RUNNING if request.action == "start" else State.STOPPED
-        notes = "".join(f"; {_undone(c, state, asked.now)}" for c in schedules.clusters)
+        has_tags = schedules.remote_overrides
+        notes = "".join(f"; {_undone(c, state, asked.now, has_tags=has_tags)}" for c in schedules.clusters)
         forced = tuple(_forced(c, state) for c in schedules.clusters)
         schedules = schedules._replace(clusters=forced, remote_overrides=False)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
@@ -273,15 +274,17 @@ def _forced(cluster: Cluster, state: State) -> Cluster:
     return cluster._replace(timing=Timing(cluster.timing.timezone, state))
 
 
-def _undone(cluster: Cluster, state: State, now: datetime) -> str:
-    """Say when the schedule will undo an action by hand."""
+def _undone(cluster: Cluster, state: State, now: datetime, *, has_tags: bool) -> str:
+    """Say when the schedule will undo an action by hand; an override tag, which is not read here, may do it before."""
     desired = desired_state(cluster, now)
+    unless = ", unless its override tag says otherwise" if has_tags else ""
     if not cluster.enabled:
         return f"{cluster.name} is not managed (enabled: false)"
     if desired.state not in (state, State.UNMANAGED):
-        return f"the next run undoes it for {cluster.name}: {desired.reason}; write an override to keep it"
+        return f"the next run undoes it for {cluster.name}{unless}: {desired.reason}; write an override to keep it"
     until = write_instant(desired.until, cluster.timing.timezone)
-    return f"{cluster.name} stays so until {until}" if until else f"the schedule of {cluster.name} does not undo it"
+    lasts = f"{cluster.name} stays so until {until}" if until else f"the schedule of {cluster.name} does not undo it"
+    return lasts + unless
 
 
 def _schedules_path(settings: Settings, environ: Mapping[str, str]) -> str:

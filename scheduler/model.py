@@ -270,9 +270,10 @@ class CceCluster(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A node as CCE shows it. Its phase says nothing of its power; ``server_id`` is missing while it is made.
+    """A node as CCE shows it, without its phase, which says nothing of its power.
 
-    ``pool_id`` is None for a node outside of pools, and where the answer does not say.
+    ``server_id`` is missing while it is made. ``pool_id`` is None for a node outside of pools, and where the answer
+    does not say.
     """
 
     node_id: str
@@ -280,9 +281,6 @@ class Node(NamedTuple):
     server_id: Optional[ServerId] = None
     pool_id: Optional[str] = None
     is_pool_known: bool = True
-    phase: Optional[str] = None
-    is_protected: Optional[bool] = None
-    """Whether the autoscaler may not delete it; None where the answer does not say."""
 
 
 class NodePool(NamedTuple):

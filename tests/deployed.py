@@ -20,7 +20,8 @@ from scheduler.deploy.package import write_zip
 from scheduler.deploy.sources import ENTRY, ScheduleFiles, schedule_files
 from scheduler.handler import handle
 from scheduler.simulated import SIMULATED_AK, SIMULATED_SK, SimulatedCloud, SimulatedServer
-from scheduler.simulated.functions import SimulatedFunction
+from scheduler.simulated.functions import Runner, SimulatedFunction
+from scheduler.simulated.platform import Settings, deploy
 from tests.cli_runner import Ended
 from tests.scenes import CLOCK
 
@@ -51,6 +52,24 @@ def build(files: ScheduleFiles, runtime: str) -> Zip:
 def add_setting(cluster: str, setting: str) -> str:
     """Return a cluster's line with one more setting."""
     return cluster.replace("}\n", f", {setting}}}\n")
+
+
+def run_zip(settings: Settings) -> Runner:
+    """Return a runner that runs the function's own zip, with its own user data, in a process as the platform's."""
+
+    def run(function: SimulatedFunction, event: object) -> object:
+        user_data = json.loads(str(function.settings.get("user_data") or "{}"))
+        own = settings._replace(user_data={**user_data, **settings.user_data}, project_id=function.project_id)
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "function.zip"
+            archive.write_bytes(function.code)
+            with deploy(archive, own) as deployed:
+                outcome = deployed.invoke(event)
+        if outcome.error is not None:
+            raise RuntimeError(": ".join(outcome.error))
+        return outcome.result
+
+    return run
 
 
 class Person:

@@ -288,6 +288,45 @@ class TestCredentials:
             find_credentials({f"HUAWEICLOUD_SDK_{name}": "x"})
 
 
+class TestPauses:
+    """What the API asks for with ``Retry-After``, a person sees, and waits for no longer than a minute in all."""
+
+    @pytest.mark.parametrize(
+        ("asked_s", "calls", "told"),
+        [
+            pytest.param("1800", 1, [], id="too long: not waited for"),
+            pytest.param("40", 2, ["the cloud asks for a pause: waiting 40 s"], id="once, and not again"),
+            pytest.param("30", 3, ["the cloud asks for a pause: waiting 30 s"] * 2, id="a minute in all"),
+            pytest.param("2", 3, [], id="short: not worth a word"),
+        ],
+    )
+    def test_are_told_and_bounded(
+        self, cloud: SimulatedCloud, endpoint: str, asked_s: str, calls: int, told: List[str]
+    ) -> None:
+        cloud.faults = lambda _: failing(429, "APIGW.0308", headers={"Retry-After": asked_s})
+        ended = run("plan", "--endpoint", endpoint, *ONLY_DEV, "--at", NIGHT)
+        assert (ended.code, ended.stderr.splitlines()) == (1, told)
+        assert f"; the API asks to wait {asked_s} s" in " ".join(ended.stdout.split())
+        assert len(cloud.ledger) == calls
+
+    def test_of_one_command_add_up(self, cloud: SimulatedCloud, endpoint: str, tmp_path: Path) -> None:
+        second = failing(429, "APIGW.0308", headers={"Retry-After": "40"})
+        answered: List[Call] = []
+
+        def every_other(call: Call) -> "Fault | None":
+            answered.append(call)
+            return second if len(answered) % 2 else None
+
+        cloud.faults = every_other
+        file = tmp_path / "s.yaml"
+        text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(f"{text}remote_overrides: true\n", encoding="utf-8")
+        options = ("--endpoint", endpoint, "--cce-endpoint", endpoint)
+        ended = run("plan", "--file", str(file), *options, *ONLY_DEV, "--at", NIGHT)
+        assert ended.stderr.count("waiting 40 s") == 1
+        assert "; the API asks to wait 40 s" in " ".join(ended.stdout.split())
+
+
 class TestApply:
     def test_does_one_run_and_the_next_has_nothing_to_do(self, cloud: SimulatedCloud, endpoint: str) -> None:
         node = add(cloud, "node-1")

@@ -13,7 +13,7 @@ from freezegun import freeze_time
 
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
-from scheduler.model import CLUSTER_TAG, Exclude, Membership, Schedules
+from scheduler.model import CLUSTER_TAG, Exclude, Function, Membership, Schedules
 from scheduler.simulated.chaos import Kind
 from scheduler.simulated.rehearsal import Progress, Result, Script, build_scene, rehearse
 from tests.cli_runner import GOLDEN, check_golden, isolate, run
@@ -152,6 +152,21 @@ class TestRehearsal:
         assert (result.start_calls, result.stop_calls, result.listings) == (1, 1, 24)
         assert sum(result.holds.values()) == 24 * 2 - 4
 
+    def test_the_function_has_the_timeout_of_the_file(self, schedules: Schedules) -> None:
+        script = Script(MONDAY, MONDAY + timedelta(hours=1), timedelta(hours=1), nodes=1)
+        hasty = schedules._replace(function=Function(timeout_s=10))
+        (message,) = rehearse(hasty, GOLDEN / "schedules.yaml", script).failures
+        assert message.startswith("the function's timeout is 10 s, too short")
+
+    def test_the_function_has_those_settings_of_the_file_that_are_not_about_places(self, schedules: Schedules) -> None:
+        seen: List[Progress] = []
+        settings = {"dryRun": "true", "logLevel": "ERROR", "endpoint": "https://192.0.2.1", "projectId": "0" * 32}
+        script = Script(MONDAY, MONDAY + timedelta(hours=1), timedelta(hours=1), nodes=1)
+        dry = schedules._replace(function=Function(settings=settings))
+        result = rehearse(dry, GOLDEN / "schedules.yaml", script, seen.append)
+        assert (result.is_dry_run, result.failures, result.listings, result.stop_calls) == (True, {}, 1, 0)
+        assert [run.log for run in seen] == [()]
+
     @pytest.mark.parametrize("seed", ["1", "2", "3"])
     def test_comes_to_the_same_end_through_any_faults(self, schedules: Schedules, seed: str) -> None:
         script = Script(MONDAY, MONDAY + DAY, timedelta(minutes=15), nodes=2, seed=seed, faults=0.3)
@@ -209,6 +224,34 @@ class TestCommand:
         assert (dev["name"], dev["nodes"], dev["excluded"], len(dev["hours"])) == ("dev", 3, ["bastion-1"], 24)
         assert dev["hours"][8] == {"from": "2026-11-23T08:00:00+07:00", "running": 1.0}
         assert dev["server_hours_on"] + dev["server_hours_saved"] == pytest.approx(dev["server_hours_always_on"])
+
+    @pytest.mark.parametrize(
+        ("options", "every_s"), [((), 7200), (("--every", "1h"), 3600)], ids=["the file's", "the option's"]
+    )
+    def test_runs_as_often_as_the_file_says_unless_told_otherwise(
+        self, tmp_path: Path, options: Tuple[str, ...], every_s: int
+    ) -> None:
+        file = with_function(tmp_path, "every: 2h")
+        ended = run("simulate", "--file", file, "--from", "2026-11-23", "--days", "1", "--json", *options)
+        assert (ended.json["every_s"], ended.json["runs"]) == (every_s, 86400 // every_s)
+
+    @pytest.mark.parametrize("period", ["90s", "7m", "5h", "2d"])
+    def test_takes_no_period_that_no_timer_has(self, period: str) -> None:
+        ended = run("simulate", "--every", period)
+        assert (ended.code, ended.stdout) == (64, "")
+        assert f'"{period}" does not divide an hour or a day evenly in whole minutes or hours' in ended.stderr
+
+    @pytest.mark.parametrize("faults", ["0", "0.3"])
+    def test_says_that_a_dry_run_did_nothing(self, tmp_path: Path, faults: str) -> None:
+        file = with_function(tmp_path, 'settings: {dryRun: "true"}')
+        arguments = ("--from", "2026-11-23", "--days", "1", "--every", "12h", "--faults", faults)
+        ended = run("simulate", "--file", file, *arguments)
+        assert ended.code == 0
+        assert ended.stdout.endswith(
+            "Nothing was started or stopped, nor would a deployment do it: function.settings of the file say dryRun.\n"
+        )
+        assert "as the schedules want" not in ended.stdout
+        assert run("simulate", "--file", file, *arguments, "--json").json["dry_run"] is True
 
     @pytest.mark.parametrize(
         ("width", "last"), [(64, "HOURS OFF  SAVED"), (39, "CLUSTER  SAVED"), (30, "CLUSTER  SAVED")]
@@ -293,6 +336,13 @@ class TestCommand:
         assert ended.code == 1
         assert "! failed 1 time: started 0, stopped 0" in ended.stdout
         assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
+
+
+def with_function(folder: Path, text: str) -> str:
+    """Write the schedules of the tests with a section ``function``; return the file's name."""
+    file = folder / "s.yaml"
+    file.write_text(f"{Path('schedules.yaml').read_text(encoding='utf-8')}function: {{{text}}}\n", encoding="utf-8")
+    return str(file)
 
 
 def _step(told: Dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from scheduler.deploy.sources import ScheduleFiles
 from scheduler.errors import InputError
 from scheduler.simulated import SIMULATED_PROJECT, SimulatedCloud, serve
 from scheduler.simulated.calls import Call, Fault, Record, failing, html, reset
-from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger, run_zip
+from scheduler.simulated.functions import SimulatedFunction, SimulatedTrigger
 from scheduler.simulated.platform import Settings
 from tests.cli_runner import Ended, check_golden, run
 from tests.deployed import (
@@ -31,6 +31,7 @@ from tests.deployed import (
     REGION,
     Scene,
     add_setting,
+    run_zip,
     short_path,
     write_file,
 )

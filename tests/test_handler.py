@@ -281,6 +281,22 @@ class TestByHand:
         named = {"dev": DEV, "test": TEST}.get(event["clusters"][0])
         assert [ids for _, ids in posts(cloud)] == ([(servers[named],)] if named else [])
 
+    @pytest.mark.parametrize(
+        ("action", "cluster", "message"),
+        [
+            pytest.param("stop", "dev", "dev stays so until 2026-12-02T08:00:00+00:00, unless", id="stop, for a time"),
+            pytest.param("start", "dev", "the next run undoes it for dev, unless", id="start, undone"),
+            pytest.param("start", "test", "the schedule of test does not undo it, unless", id="start, for good"),
+            pytest.param("stop", "test", "the next run undoes it for test, unless", id="stop, undone"),
+        ],
+    )
+    def test_names_the_override_tag_where_it_may_say_otherwise(
+        self, function: Function, code: Path, action: str, cluster: str, message: str
+    ) -> None:
+        (code / "schedules.yaml").write_text(f"{FILE}remote_overrides: true\n", encoding="utf-8")
+        result = function({"action": action, "clusters": [cluster]})
+        assert f"; {message} its override tag says otherwise" in result["message"]
+
     @pytest.mark.parametrize(("action", "status"), [("stop", "ACTIVE"), ("start", "SHUTOFF")])
     def test_is_not_late_for_what_nobody_asked_before(
         self, function: Function, cloud: SimulatedCloud, action: str, status: str

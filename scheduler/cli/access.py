@@ -9,7 +9,7 @@ import random
 import time
 from contextvars import ContextVar
 from datetime import datetime, timedelta, timezone
-from typing import Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 import typer
 
@@ -23,7 +23,11 @@ from scheduler.settings import Credentials
 _AK, _SK = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"
 _SECURITY_TOKEN, _PROJECT_ID = "HUAWEICLOUD_SDK_SECURITY_TOKEN", "HUAWEICLOUD_SDK_PROJECT_ID"
 _NO_DEADLINE_S = 3600.0
-"""A person waits as long as it takes; only each call has its limit."""
+"""A person waits for answers as long as it takes; only each call has its limit."""
+_PATIENCE_S = 70.0
+"""What a person waits in all where the API asks for pauses: a minute, and what ``patience`` keeps for what follows."""
+_SHORT_S = 5.0
+"""A pause up to this is neither told nor counted."""
 
 
 CLOCK: ContextVar[Clock] = ContextVar(
@@ -36,6 +40,23 @@ CLOCK: ContextVar[Clock] = ContextVar(
     ),
 )
 """The time of a person's run; whoever calls commands from a program may hand in another."""
+
+
+class _Patience:
+    """How long a command still waits for the cloud; what it waits, it tells."""
+
+    def __init__(self, sleep: Callable[[float], object]) -> None:
+        self._sleep = sleep
+        self._left_s = _PATIENCE_S
+
+    def remaining_s(self) -> float:
+        return self._left_s
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > _SHORT_S:
+            note(f"the cloud asks for a pause: waiting {seconds:.0f} s")
+            self._left_s -= seconds
+        self._sleep(seconds)
 
 
 class NoCredentialsError(InputError):
@@ -70,7 +91,7 @@ class Account(NamedTuple):
 def open_account(environ: Mapping[str, str], cce_endpoint: Optional[str]) -> Account:
     """Return the way to the CCE of what a person's keys open. Raises `InputError` without credentials."""
     credentials, project_id = find_credentials(environ)
-    return Account(connector(credentials, cce_endpoint, cce_endpoint), CLOCK.get(), project_id)
+    return Account(connector(credentials, cce_endpoint, cce_endpoint), _patient_clock(), project_id)
 
 
 @contextlib.contextmanager
@@ -105,7 +126,14 @@ def find_credentials(environ: Mapping[str, str]) -> Tuple[Credentials, Optional[
 def _real_access(schedules: Schedules, target: Target, environ: Mapping[str, str]) -> Access:
     credentials, project_id = find_credentials(environ)
     placed = place_clusters(schedules, target.region, project_id)
-    return Access(placed, connector(credentials, target.endpoint, target.cce_endpoint), CLOCK.get())
+    return Access(placed, connector(credentials, target.endpoint, target.cce_endpoint), _patient_clock())
+
+
+def _patient_clock() -> Clock:
+    """Return the clock of one command, whose pauses are told and limited."""
+    clock = CLOCK.get()
+    patience = _Patience(clock.sleep)
+    return clock._replace(remaining_s=patience.remaining_s, sleep=patience.sleep)
 
 
 @contextlib.contextmanager

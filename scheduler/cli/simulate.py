@@ -27,6 +27,7 @@ from scheduler.cli.output import count, diagnostics, fits, line, show, show_json
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
 from scheduler.describe import describe_duration
+from scheduler.function import period_problem, timer_cron
 from scheduler.model import Prices, Schedules
 from scheduler.report import write_instant
 from scheduler.savings import describe_each, describe_not_included, money_of_each
@@ -43,7 +44,10 @@ From = Annotated[
     typer.Option("--from", metavar="T", help="The first day or moment, in the first cluster's zone.  [default: today]"),
 ]
 Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
-Every = Annotated[str, typer.Option("--every", metavar="DURATION", help="The period of the timer.")]
+Every = Annotated[
+    Optional[str],
+    typer.Option("--every", metavar="DURATION", help="The period of the timer.  [default: function.every of the file]"),
+]
 Nodes = Annotated[int, typer.Option("--nodes", metavar="N", min=1, max=_MOST_NODES, help="Nodes of each cluster.")]
 Seed = Annotated[str, typer.Option("--seed", metavar="TEXT", help="Another seed gives other server ids and faults.")]
 Faults = Annotated[
@@ -62,7 +66,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     cluster: ClusterNames = None,
     begin: From = None,
     days: Days = 3,
-    every: Every = "5m",
+    every: Every = None,
     nodes: Nodes = 3,
     seed: Seed = "simulated",
     faults: Faults = 0.0,
@@ -71,12 +75,14 @@ def simulate(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run the real function on a simulated cloud for some days.
 
-    Shows what it would do and save. All clusters of the file are simulated; --cluster narrows what is shown and
-    counted. With --faults the cloud fails now and then, in all the ways it is known to.
+    Shows what it would do and save, with the period, the timeout, dryRun and logLevel of the section `function`. All
+    clusters of the file are simulated; --cluster narrows what is shown and counted. With --faults the cloud fails now
+    and then, in all the ways it is known to.
     """
-    period = _read_period(every)
+    asked = None if every is None else _read_period(every)
     check_ending(log, "--log")
     selected = load_selected(file, cluster)
+    period = asked or timedelta(seconds=selected.function.every_s)
     span = read_span(begin, days, selected, datetime.now(timezone.utc))
     script = Script(span.start, span.end, period, nodes, seed, faults)
     logged: List[str] = []
@@ -101,16 +107,15 @@ def simulate(  # noqa: PLR0913 - one for each option
     else:
         show(*_picture(result, span, selected))
     if script.faults:  # failed runs are what was asked for; what counts is where they end
-        return ExitCode.FAILED if any(c.astray for c in result.clusters) else ExitCode.DONE
+        is_astray = not result.is_dry_run and any(c.astray for c in result.clusters)
+        return ExitCode.FAILED if is_astray else ExitCode.DONE
     return ExitCode.FAILED if result.failures else ExitCode.DONE
 
 
 def _read_period(text: str) -> timedelta:
     period = read_duration(text, "--every")
-    if period < timedelta(minutes=1) or (timedelta(hours=1) % period and timedelta(days=1) % period):
-        raise typer.BadParameter(
-            f'"{text}" does not divide an hour or a day evenly: write one such as 1m, 5m or 1h', param_hint="--every"
-        )
+    if timer_cron(int(period.total_seconds())) is None:
+        raise typer.BadParameter(period_problem(text), param_hint="--every")
     return period
 
 
@@ -230,6 +235,9 @@ def _counts(result: Result) -> Iterator[RenderableType]:
 
 
 def _verdict(result: Result) -> RenderableType:
+    if result.is_dry_run:
+        words = "Nothing was started or stopped, nor would a deployment do it"
+        return line(f"{words}: function.settings of the file say dryRun.", "yellow")
     astray = [text for found in result.clusters for text in found.astray]
     if not astray:
         return line("At the end every server is as the schedules want it.", "green")
@@ -243,6 +251,7 @@ def _result_json(result: Result) -> Dict[str, Any]:
         "from": write_instant(script.start),
         "to": write_instant(script.end),
         "every_s": int(script.every.total_seconds()),
+        "dry_run": result.is_dry_run,
         "runs": result.runs,
         "failed_runs": sum(result.failures.values()),
         "failures": dict(result.failures),

@@ -217,7 +217,6 @@ def _node(item: Mapping[str, Any]) -> Node:
         server_id=ServerId(server_id) if server_id else None,
         pool_id=pool if pool and _OUTSIDE not in pool else None,
         is_pool_known=bool(pool),
-        phase=_text(status.get("phase")),
     )
 
 

@@ -223,12 +223,14 @@ class Channel:
         status = response.status_code
         code, message = read_error(response.content)
         kind, advice = self._sort(status, code, needs, acts=acts)
+        retry_after_s = read_retry_after(response.headers)
+        pause = "" if retry_after_s is None else f"; the API asks to wait {retry_after_s:.0f} s"
         return kind(
-            f"{code or status} {self.shown(message)}: {advice}",
+            f"{code or status} {self.shown(message)}: {advice}{pause}",
             code=code,
             status_code=status,
             request_id=response.headers.get("X-Request-Id") or None,
-            retry_after_s=read_retry_after(response.headers),
+            retry_after_s=retry_after_s,
         )
 
     def shown(self, text: str) -> str:

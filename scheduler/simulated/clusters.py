@@ -86,16 +86,6 @@ class SimulatedCluster:
         self.phase = phase
         self.history = (*self.history, PhaseChange(at, phase))
 
-    def awake_seconds(self, start: datetime, end: datetime) -> float:
-        """Return how long its control plane was paid for: whenever it was not hibernated."""
-        ends = [change.at for change in self.history[1:]] + [end]
-        spans = (
-            (min(until, end) - max(change.at, start)).total_seconds()
-            for change, until in zip(self.history, ends)
-            if change.phase != HIBERNATION
-        )
-        return sum(span for span in spans if span > 0)
-
 
 class Clusters:
     """CCE in memory: the clusters of all projects of one region.

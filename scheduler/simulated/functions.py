@@ -7,18 +7,12 @@ nothing and returns null.
 
 import base64
 import hashlib
-import json
-import tempfile
 import traceback
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional
+from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Optional
 
 from scheduler.simulated.calls import ApiError
-
-if TYPE_CHECKING:
-    from scheduler.simulated.platform import Settings
 
 DEFAULT_INSTANCES = 400
 RUNTIMES = ("Python2.7", "Python3.6", "Python3.9", "Python3.10", "Python3.12")
@@ -65,10 +59,6 @@ class SimulatedFunction:
     def digest(self) -> str:
         """What the API says of the code."""
         return hashlib.sha512(self.code).hexdigest()
-
-
-class FunctionFailedError(Exception):
-    """A function in a process of its own raised something; this is what it said."""
 
 
 Runner = Callable[[SimulatedFunction, object], object]
@@ -161,25 +151,6 @@ class Functions:
         status = "FAIL" if done.has_failed else "SUCCESS"
         function.invocations.append(Invocation(request_id, at, status, message))
         return done
-
-
-def run_zip(settings: "Settings") -> Runner:
-    """Return a runner that runs the function's own zip, with its own user data, in a process as the platform's."""
-    from scheduler.simulated.platform import deploy
-
-    def run(function: SimulatedFunction, event: object) -> object:
-        user_data = json.loads(str(function.settings.get("user_data") or "{}"))
-        own = settings._replace(user_data={**user_data, **settings.user_data}, project_id=function.project_id)
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / "function.zip"
-            archive.write_bytes(function.code)
-            with deploy(archive, own) as deployed:
-                outcome = deployed.invoke(event)
-        if outcome.error is not None:
-            raise FunctionFailedError(": ".join(outcome.error))
-        return outcome.result
-
-    return run
 
 
 def encode(code: bytes) -> str:

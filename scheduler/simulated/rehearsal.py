@@ -30,7 +30,9 @@ SIMULATED_REGION = "simulated"
 SLOT = timedelta(minutes=15)
 """The grain of `ClusterResult.shares`: every zone's hours begin at a multiple of it."""
 
-_SETTINGS = {"ak": SIMULATED_AK, "sk": SIMULATED_SK, "region": SIMULATED_REGION, "projectId": SIMULATED_PROJECT}
+_PLACE = {"ak": SIMULATED_AK, "sk": SIMULATED_SK, "region": SIMULATED_REGION, "projectId": SIMULATED_PROJECT}
+_REHEARSED = ("dryRun", "logLevel")
+"""The settings of the file that a rehearsal heeds; the others say where the real cloud is."""
 
 
 class Script(NamedTuple):
@@ -97,7 +99,7 @@ class Result(NamedTuple):
     """What a rehearsal came to, for the clusters that were asked for.
 
     ``holds`` counts servers over all runs, by reason; ``failures`` runs, by message, and ``faults`` calls, by kind:
-    both of all clusters, as a run is.
+    both of all clusters, as a run is. After a dry run, which the file's settings ask for, nothing was changed.
     """
 
     script: Script
@@ -110,6 +112,7 @@ class Result(NamedTuple):
     failures: Mapping[str, int]
     faults: Mapping[str, int]
     clusters: Tuple[ClusterResult, ...]
+    is_dry_run: bool
 
 
 def build_scene(schedules: Schedules, now: datetime, *, nodes: int = 3, seed: str = "simulated") -> Scene:
@@ -156,6 +159,7 @@ def rehearse(
 ) -> Result:
     """Run the function over a scene of ``schedules``, which ``file`` holds; ``on_progress`` hears of every run.
 
+    It has the timeout of the file's section ``function``, and of its settings those that are not about places.
     ``only`` names the clusters that are counted; all of them are run.
     """
     scene = build_scene(schedules, script.start, nodes=script.nodes, seed=script.seed)
@@ -164,13 +168,14 @@ def rehearse(
     counted = [c for c in schedules.clusters if c.enabled and (only is None or c.name in only)]
     holds: Counter[str] = Counter()
     failures: Counter[str] = Counter()
+    function = schedules.function
+    settings = {key: value for key, value in function.settings.items() if key in _REHEARSED}
     with serve(cloud) as endpoint:
-        context = _Context(
-            {**_SETTINGS, "endpoint": endpoint, "cceEndpoint": endpoint, "schedulesPath": str(file.resolve())}
-        )
+        here = {"endpoint": endpoint, "cceEndpoint": endpoint, "schedulesPath": str(file.resolve())}
+        context = _Context({**settings, **_PLACE, **here})
         for done, at in enumerate(_instants(script), 1):
             cloud.advance_to(max(at, cloud.now))  # a run with slow answers may have lasted longer than its period
-            result = _run(context, cloud)
+            result = _run(context, cloud, function.timeout_s)
             holds.update(_held(result, {c.name for c in counted}))
             if result["status"] == "error":
                 failures[result["message"]] += 1
@@ -190,6 +195,7 @@ def rehearse(
         failures=dict(failures.most_common()),
         faults={kind.value: number for kind, number in chaos.counts.most_common()},
         clusters=tuple(_result(c, scene, script, ledger) for c in counted),
+        is_dry_run=settings.get("dryRun") == "true",
     )
 
 
@@ -230,7 +236,7 @@ def _instants(script: Script) -> Iterator[datetime]:
     return (script.start + number * script.every for number in range(script.runs))
 
 
-def _run(context: _Context, cloud: SimulatedCloud) -> Mapping[str, Any]:
+def _run(context: _Context, cloud: SimulatedCloud, timeout_s: int) -> Mapping[str, Any]:
     """Run the function as its timer does, but as by hand: what a timer's run raises says nothing of its holds.
 
     Its time is the real one and what passes in the cloud besides: slow answers, and its own waiting.
@@ -248,7 +254,7 @@ def _run(context: _Context, cloud: SimulatedCloud) -> Mapping[str, Any]:
         {"action": "converge"},
         context,
         now=begun,
-        environ={},
+        environ={"RUNTIME_TIMEOUT": str(timeout_s)},
         monotonic=monotonic,
         sleep=sleep,
         chance=lambda: 0.5,  # a rehearsal is the same every time
