@@ -13,6 +13,7 @@ from scheduler.control_plane import ASLEEP, PASSING, UNDER_WORK, is_as_desired, 
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.execute import ClusterAction, Place
+from scheduler.localtime import parse_api_time
 from scheduler.model import (
     CLUSTER_TAG,
     EVERY_CLUSTER,
@@ -40,7 +41,6 @@ from scheduler.plan import (
     find_overdue,
     hold_instead,
     overdue_limit_s,
-    parse_api_time,
     plan_cluster,
 )
 from scheduler.remote_override import read_override, with_override
