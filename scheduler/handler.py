@@ -19,7 +19,7 @@ from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.localtime import parse_at, read_instant
 from scheduler.model import EVERY_CLUSTER, Clock, Cluster, HoldKind, Schedules, State, Timing
-from scheduler.reconcile import place_clusters, run_once
+from scheduler.reconcile import place_clusters, run_once, select_clusters
 from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
 from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings
 
@@ -141,18 +141,6 @@ def _read_names(names: object, action: str) -> Optional[Tuple[str, ...]]:
     if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
         raise InputError('event.clusters: write a list of cluster names, such as ["dev"]')
     return tuple(names) if isinstance(names, list) else None
-
-
-def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Schedules:
-    """Return only the clusters of these names. Raises `InputError` for a name that is not in the file."""
-    if names is None:
-        return schedules
-    wanted = list(names)
-    known = [c.name for c in schedules.clusters]
-    for name in wanted:
-        if name not in known:
-            raise InputError(f'no cluster "{name}" in the file: {_suggest(name, known)}')
-    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in wanted))
 
 
 def read_credentials(context: object, lookup: Callable[[str], Optional[str]]) -> Credentials:

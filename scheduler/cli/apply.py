@@ -26,9 +26,8 @@ from scheduler.cli.options import (
 from scheduler.cli.output import count, diagnostics, note, show, show_json
 from scheduler.control_plane import is_as_desired
 from scheduler.errors import OverdueError, SchedulerError, TemporaryCloudError
-from scheduler.handler import select_clusters
 from scheduler.model import ClusterPlan, HoldKind, Plan, Power, Run
-from scheduler.reconcile import run_once
+from scheduler.reconcile import run_once, select_clusters
 from scheduler.report import run_errors, run_json
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until every server and control plane is as desired.")]

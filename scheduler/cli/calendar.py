@@ -29,8 +29,8 @@ from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state
-from scheduler.handler import select_clusters
 from scheduler.model import Cluster, Schedules, State, Transition
+from scheduler.reconcile import select_clusters
 from scheduler.report import write_instant
 from scheduler.savings import describe_each, describe_hours, describe_not_included, find_hours, money_of_each
 

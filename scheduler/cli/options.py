@@ -10,9 +10,9 @@ import typer
 
 from scheduler.config import load_config, parse_duration
 from scheduler.errors import InputError, SchedulerError
-from scheduler.handler import select_clusters
 from scheduler.localtime import check_year, instants_of, local_at, parse_at, read_time
 from scheduler.model import Schedules
+from scheduler.reconcile import select_clusters
 
 DEFAULT_FILE = Path("schedules.yaml")
 LONGEST_DAYS = 366

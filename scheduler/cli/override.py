@@ -23,11 +23,10 @@ from scheduler.describe import describe_duration
 from scheduler.document import suggest
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state, transitions
-from scheduler.execute import Place, place_of
-from scheduler.handler import select_clusters
 from scheduler.localtime import read_local
-from scheduler.model import CceCluster, Cluster, Override, Schedules, State
+from scheduler.model import CceCluster, Cluster, Override, Place, Schedules, State, place_of
 from scheduler.observe import find_clusters, missing
+from scheduler.reconcile import select_clusters
 from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, with_override, write_override
 from scheduler.report import error_json, write_instant
 
