@@ -13,7 +13,7 @@ from typing import Any, Container, Dict, FrozenSet, Iterator, List, Mapping, Nam
 from zoneinfo import ZoneInfo
 
 from scheduler.config import Checked
-from scheduler.describe import describe_duration
+from scheduler.describe import describe_duration, join_some
 from scheduler.document import Path_, quote, sort_problems
 from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
@@ -32,7 +32,6 @@ _MINUTE_S, _DAY_MINUTES = 60, 1440
 _INSTANT = timedelta(microseconds=1)
 _ANY_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - a local time
 _LONG_AGO = datetime.min  # noqa: DTZ901 - a local time
-_MOST_NAMED = 5
 
 _Caution = Tuple[Path_, str]
 
@@ -367,7 +366,7 @@ def _describe_hits(hits: Sequence[_Hit]) -> str:
         if _is_gap(change)
         else f"clocks in {zone} show {span} twice, so {events} happen{s} twice"
     )
-    also = f" (likewise in {_join(sorted(elsewhere.values()))})" if elsewhere else ""
+    also = f" (likewise in {join_some(sorted(elsewhere.values()))})" if elsewhere else ""
     return f"{what}{also}: write a time outside that span, or leave it if that is right"
 
 
@@ -453,7 +452,7 @@ def _check_settings(checked: Checked, now: datetime) -> Iterator[_Caution]:
             path: Path_ = ("clusters", number, key) if is_own else ("defaults", key)
             found.setdefault((path, message), []).append(cluster.name)
     for (path, message), names in found.items():
-        yield path, f"for {_join(names)}, {message}"
+        yield path, f"for {join_some(names)}, {message}"
 
 
 def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
@@ -512,7 +511,7 @@ def _check_homes(clusters: Sequence[Cluster]) -> Iterator[_Caution]:
         lacking = {number: c.name for number, c in enumerate(clusters) if c.enabled and not getattr(c, key)}
         if lacking:
             path: Path_ = ("clusters", min(lacking))
-            names = _join(list(lacking.values()))
+            names = join_some(list(lacking.values()))
             yield path, f"no {key} for {names}: write `{key}:` under `defaults:`, or the settings must have it"
 
 
@@ -528,11 +527,6 @@ def _check_zones(checked: Checked) -> Iterator[_Caution]:
         if cluster.enabled and cluster.timing.windows and not any("timezone" in entry for entry in entries):
             lacking[number] = cluster.name
     if lacking:
-        names = _join(list(lacking.values()))
+        names = join_some(list(lacking.values()))
         message = f"no timezone for {names}, so windows are in UTC: write `timezone:` at the top, UTC if that is right"
         yield ("clusters", min(lacking)), message
-
-
-def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Sequence
 
 from scheduler.model import Window
 
@@ -14,6 +14,12 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CRON_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAILY_CRON = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* (\S+)")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def join_some(texts: Sequence[str], most: int = 5) -> str:
+    """Join texts by commas: of many only the first, and how many more there are."""
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def describe_duration(seconds: int) -> str:

@@ -6,6 +6,7 @@ Nothing is kept between runs. A run that was lost, late, doubled or half-failed 
 from datetime import datetime
 from typing import TYPE_CHECKING, Container, Dict, Iterable, List, Optional, Tuple
 
+from scheduler.describe import join_some
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
 from scheduler.model import Clock, ClusterPlan, Place, Plan, Run, Schedules, State, place_of
@@ -100,7 +101,7 @@ def place_clusters(schedules: Schedules, region: Optional[str], project_id: Opti
     for word, what in (("region", "region"), ("project_id", "project id")):
         lacking = [c.name for c in placed if c.enabled and not getattr(c, word)]
         if lacking:
-            names = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")  # noqa: PLR2004
+            names = join_some(lacking)
             raise InputError(f"no {what} for {names}: write `{word}:` under `defaults:` or set it in the settings")
     return schedules._replace(clusters=tuple(placed))
 
