@@ -201,6 +201,7 @@ def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[T
 
     # A value has one problem, even where it offends several keywords: the first, as written in the schema.
     known = dict(document.problems)
+    lacking: Set[Tuple[Path_, str]] = set()
     for error in Draft202012Validator(schema).iter_errors(document.data):
         path: Path_ = tuple(error.absolute_path)
         if error.validator == "additionalProperties":
@@ -209,8 +210,11 @@ def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[T
                 message = f"unknown key {quote(key)}: {suggest(key, properties)}"
                 yield (*path, key), document.problem((*path, key), message, at_key=True)
         elif error.validator == "required":
-            missing = next(k for k in error.validator_value if f"'{k}'" in error.message and k not in error.instance)
-            yield path, document.problem(path, f'lacks "{missing}": {_describe(schema, error.schema, missing)}')
+            # There is an error for each key, and none of them has it but in a sentence.
+            for key in error.validator_value:
+                if key not in error.instance and (path, key) not in lacking:
+                    lacking.add((path, key))
+                    yield path, document.problem(path, f'lacks "{key}": {_describe(schema, error.schema, key)}')
         else:
             yield path, known.setdefault(path, document.problem(path, _explain(error)))
 
