@@ -13,8 +13,7 @@ _EXAMPLES = '"Mon-Fri 08:00-20:00", "Mon-Fri 22:00-06:00", "Sat,Sun 10:00-16:00"
 def parse_hours(text: str) -> Window:
     """Return the two cron expressions of the shorthand.
 
-    An end at or before the start lies on the following day, as does 24:00. Raises ValueError with what to
-    write instead.
+    An end before the start lies on the following day, as does 24:00. Raises ValueError with what to write instead.
     """
     found = _HOURS.fullmatch(text.strip())
     if not found:
