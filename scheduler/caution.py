@@ -18,7 +18,7 @@ from scheduler.document import Path_, quote, sort_problems
 from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
-from scheduler.localtime import Change, first_change
+from scheduler.localtime import Change, changes_between
 from scheduler.misreading import find_misreadings
 from scheduler.model import CalendarsEnd, Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
@@ -323,12 +323,7 @@ def _check_clocks(place: _Place, now: datetime) -> Iterator[_Caution]:
 @lru_cache(maxsize=1024)
 def _changes(zone: str, now: datetime) -> Tuple[Change, ...]:
     """Return the changes of a zone's clocks in the coming year."""
-    found: List[Change] = []
-    change = first_change(ZoneInfo(zone), now, now + _YEAR_OF_CHANGES)
-    while change:
-        found.append(change)
-        change = first_change(ZoneInfo(zone), change.at, now + _YEAR_OF_CHANGES)
-    return tuple(found)
+    return tuple(changes_between(ZoneInfo(zone), now, now + _YEAR_OF_CHANGES))
 
 
 def _is_gap(change: Change) -> bool:

@@ -12,7 +12,7 @@ here too, alike for all who read one.
 
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, FrozenSet, List, NamedTuple, Optional, Set
+from typing import TYPE_CHECKING, FrozenSet, Iterator, List, NamedTuple, Optional, Set
 
 from scheduler.errors import InputError
 
@@ -193,6 +193,14 @@ def first_change(zone: "ZoneInfo", after: datetime, until: datetime) -> Optional
             return _change_between(zone, low, high)
         low = high
     return None
+
+
+def changes_between(zone: "ZoneInfo", after: datetime, until: datetime) -> Iterator[Change]:
+    """Yield the changes of offset in ``(after, until]``, oldest first."""
+    change = first_change(zone, after, until)
+    while change is not None:
+        yield change
+        change = first_change(zone, change.at, until)
 
 
 def instants_of(zone: "ZoneInfo", local: datetime) -> "tuple[datetime, ...]":
