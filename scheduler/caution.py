@@ -18,7 +18,7 @@ from scheduler.document import Path_, quote, sort_problems
 from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
-from scheduler.localtime import Change, changes_between
+from scheduler.localtime import Change, changes_between, earliest_date
 from scheduler.misreading import find_misreadings
 from scheduler.model import CalendarsEnd, Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
@@ -414,7 +414,7 @@ def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
         path: Path_ = ("calendars", name)
         if name not in checked.holidays_last:
             ran_out = max(text[-len("2026-12-05") :] for text in calendar["dates"])
-            if ran_out < _first_day(now):
+            if ran_out < earliest_date(now):
                 yield (*path, "dates"), f"ran out on {ran_out}: write the coming dates, or remove the calendar"
     for name, end in find_ends(checked, _names_of(checked)).items():
         yield from ((("calendars", name, "country"), message) for message in check_end(end, now)[0])
@@ -472,7 +472,7 @@ def _odd_defaults(
     if state is None or not any(key in entry for key in ("state", "schedule")):
         return
     other = State.STOPPED if state is State.RUNNING else State.RUNNING
-    dates = (day for day in sorted(timing.excluded_dates) if day >= _first_day(now))
+    dates = (day for day in sorted(timing.excluded_dates) if day >= earliest_date(now))
     day = next(dates, None) if defaults.get("exclude", {}).get("dates") else None
     if day is not None and "on_excluded_dates" not in entry and timing.on_excluded_dates.value == other.value:
         message = (
@@ -490,11 +490,6 @@ def _odd_defaults(
             f"write `overrides: []` in the cluster to keep it {state.value}, or its own ones"
         )
         yield "overrides", message
-
-
-def _first_day(now: datetime) -> str:
-    """Return the local date where it is earliest, ISO."""
-    return (now - timedelta(hours=12)).date().isoformat()
 
 
 # Where clusters are

@@ -30,6 +30,7 @@ from scheduler.control_plane import ASLEEP, AVAILABLE
 from scheduler.describe import describe_duration, join_some
 from scheduler.errors import CloudError, InputError
 from scheduler.evaluate import transitions
+from scheduler.localtime import earliest_date
 from scheduler.model import (
     CLUSTER_TAG,
     Action,
@@ -68,7 +69,6 @@ _SLACK_S = 300
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """A timer fires at whole periods of it."""
 _WEEK = timedelta(days=7)
-_HALF_DAY = timedelta(hours=12)
 
 
 class Verdict(str, Enum):
@@ -396,8 +396,8 @@ def _check_exclusions(case: _Case, matched: "Set[Exclusion]") -> Iterator[Findin
     for key, texts in idle.items():
         if texts:
             yield _warning("exclusions", f"exclude.{key} matches nothing: {join_some(texts)}")
-    yesterday = (case.now - _HALF_DAY).date().isoformat()
-    past = [day for day, name in sorted(case.cluster.timing.excluded_dates.items()) if not name and day < yesterday]
+    today = earliest_date(case.now)
+    past = [day for day, name in sorted(case.cluster.timing.excluded_dates.items()) if not name and day < today]
     if past:
         yield _warning("exclusions", f"exclude.dates that are past: {join_some(past)}: remove them")
 

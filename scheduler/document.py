@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 import yaml
 
+from scheduler.describe import printable
 from scheduler.errors import Problem
 
 MAX_BYTES = 1 << 20
@@ -87,7 +88,7 @@ class Document(NamedTuple):
         line, column = places.get(known, (1, 1))
         text = "" if path[-1:] and path[-1] in _FREE_TEXT else path[-1] if at_key and path else self._find(path)
         hint = _name_look_alike(text) if isinstance(text, str) else None
-        return Problem(write_path(path), line, column, _printable(message) + (f"; it has {hint}" if hint else ""))
+        return Problem(write_path(path), line, column, printable(message) + (f"; it has {hint}" if hint else ""))
 
     def _find(self, path: Path_) -> Any:
         """Return what stands at a path, None if nothing does."""
@@ -154,13 +155,7 @@ def _name_look_alike(text: str) -> Optional[str]:
 
 
 def _shorten(text: str) -> str:
-    return _printable(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
 
 
 def parse_document(content: bytes, schema: Mapping[str, Any]) -> Document:

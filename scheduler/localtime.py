@@ -168,6 +168,11 @@ def offset_at(zone: "ZoneInfo", at: datetime) -> timedelta:
     return offset
 
 
+def earliest_date(at: datetime) -> str:
+    """Return the local date of an instant where it is earliest, ISO."""
+    return (at - timedelta(hours=12)).date().isoformat()
+
+
 def local_at(zone: "ZoneInfo", at: datetime) -> datetime:
     """Return what the zone's clocks show at an instant, without zone."""
     return at.astimezone(zone).replace(tzinfo=None)

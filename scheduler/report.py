@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from scheduler.describe import join_some
+from scheduler.describe import join_some, printable
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
     EVERY_CLUSTER,
@@ -153,7 +153,7 @@ def _failure_text(failure: Failure) -> str:
     """Say what failed for whom, with nothing in it that a terminal would obey."""
     names = join_some(failure.clusters)
     text = f"{names}: {failure.error}" if names else str(failure.error)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(text)
 
 
 def overdue_error(planned: ClusterPlan) -> Optional[OverdueError]:

@@ -13,10 +13,10 @@ from scheduler.cli.exits import ExitCode
 from scheduler.cli.holidays import note_unknown_dates
 from scheduler.cli.options import (
     DEFAULT_FILE,
-    LONGEST_DAYS,
     AsJson,
     Begin,
     ClusterNames,
+    Days,
     File,
     Span,
     read_span,
@@ -34,7 +34,6 @@ from scheduler.reconcile import select_clusters
 from scheduler.report import write_instant
 from scheduler.savings import describe_each, describe_hours, describe_not_included, find_hours, money_of_each
 
-Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
     Optional[Path],
     typer.Option(

@@ -41,6 +41,7 @@ Begin = Annotated[
     Optional[str],
     typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
 ]
+Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
 Region = Annotated[
     Optional[str],

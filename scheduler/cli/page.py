@@ -14,8 +14,7 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Name
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.options import Span
-from scheduler.cli.output import printable
-from scheduler.describe import describe_moment
+from scheduler.describe import describe_moment, printable
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
 from scheduler.localtime import Change, changes_between, date_flips, local_at, offset_at
