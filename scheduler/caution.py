@@ -36,7 +36,7 @@ _LONG_AGO = datetime.min  # noqa: DTZ901 - a local time
 _Caution = Tuple[Path_, str]
 
 
-class _Place(NamedTuple):
+class _Written(NamedTuple):
     """A window where it is written, and the enabled clusters that run by it."""
 
     path: Path_
@@ -77,7 +77,7 @@ def find_cautions(checked: Checked, now: datetime) -> List[Problem]:
     return list({(p.line, p.column, p.message): p for p in reversed(problems)}.values())[::-1]
 
 
-def _find_windows(checked: Checked) -> Iterator[_Place]:
+def _find_windows(checked: Checked) -> Iterator[_Written]:
     """Yield every window of the file, once for each path."""
     data = checked.document.data
     users: Dict[Path_, List[Cluster]] = {}
@@ -92,7 +92,7 @@ def _find_windows(checked: Checked) -> Iterator[_Place]:
             is_hours = "hours" in written
             start, stop = (_cron(written, side) for side in ("start", "stop"))
             window = parse_hours(written["hours"]) if is_hours else Window(start, stop)
-            yield _Place((*owner, "windows", number), window, is_hours, users.get(owner, ()))
+            yield _Written((*owner, "windows", number), window, is_hours, users.get(owner, ()))
 
 
 def _owner_of_windows(data: Mapping[str, Any], number: int) -> Path_:
@@ -126,7 +126,7 @@ def _sides(window: Window) -> Iterator[Tuple[str, str]]:
 # Days
 
 
-def _check_days(place: _Place) -> Iterator[_Caution]:
+def _check_days(place: _Written) -> Iterator[_Caution]:
     for side, expression in _sides(place.window):
         fields = expression.split()
         if not _is_any(fields[2]) and not _is_any(fields[4]):
@@ -145,7 +145,7 @@ def _is_any(field: str) -> bool:
 # The length of windows
 
 
-def _check_spans(place: _Place, period_s: int, first: date) -> Iterator[_Caution]:
+def _check_spans(place: _Written, period_s: int, first: date) -> Iterator[_Caution]:
     """Yield what is odd about how long a two-sided window runs."""
     window = place.window
     starts, stops = (_times_of_day(expression) for _, expression in _sides(window))
@@ -306,7 +306,7 @@ def _firings(expression: str, begin: datetime, end: datetime) -> Iterator[dateti
 # Clock changes
 
 
-def _check_clocks(place: _Place, now: datetime) -> Iterator[_Caution]:
+def _check_clocks(place: _Written, now: datetime) -> Iterator[_Caution]:
     zones = dict.fromkeys(cluster.timing.timezone for cluster in place.clusters)
     hits = [
         (place.side_path(side), _Hit(zone, change, side, local))
