@@ -72,16 +72,21 @@ def read_time(text: str) -> Optional[datetime]:
 def read_instant(text: str) -> Optional[datetime]:
     """Return an instant in UTC; None for what is none, or lacks its offset: whose clock was meant is not known."""
     at = read_time(text)
-    try:
-        return at.astimezone(timezone.utc) if at and at.tzinfo else None
-    except OverflowError:
-        return None
+    return _in_utc(at) if at and at.tzinfo else None
 
 
 def parse_api_time(text: Optional[str]) -> Optional[datetime]:
     """Return an instant as an API writes it, in UTC, which is meant where no offset is; None for no such thing."""
     at = read_time(text or "")
-    return at.replace(tzinfo=timezone.utc) if at and not at.tzinfo else read_instant(text or "")
+    return _in_utc(at if at.tzinfo else at.replace(tzinfo=timezone.utc)) if at else None
+
+
+def _in_utc(at: datetime) -> Optional[datetime]:
+    """Return an aware time in UTC; None where no date is left for it, at either end of the calendar."""
+    try:
+        return at.astimezone(timezone.utc)
+    except OverflowError:
+        return None
 
 
 def parse_at(text: str) -> datetime:
