@@ -13,12 +13,12 @@ from typing import Any, Container, Dict, FrozenSet, Iterator, List, Mapping, Nam
 from zoneinfo import ZoneInfo
 
 from scheduler.config import Checked
-from scheduler.describe import describe_duration
+from scheduler.describe import describe_duration, join_some
 from scheduler.document import Path_, quote, sort_problems
 from scheduler.errors import Problem
 from scheduler.evaluate import state_at, transitions
 from scheduler.hours import parse_hours
-from scheduler.localtime import Change, first_change
+from scheduler.localtime import Change, changes_between, earliest_date
 from scheduler.misreading import find_misreadings
 from scheduler.model import CalendarsEnd, Cluster, ClusterId, ControlPlane, OnExcludedDates, State, Timing, Window
 from scheduler.public_holidays import check_end, make_end
@@ -32,12 +32,11 @@ _MINUTE_S, _DAY_MINUTES = 60, 1440
 _INSTANT = timedelta(microseconds=1)
 _ANY_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - a local time
 _LONG_AGO = datetime.min  # noqa: DTZ901 - a local time
-_MOST_NAMED = 5
 
 _Caution = Tuple[Path_, str]
 
 
-class _Place(NamedTuple):
+class _Written(NamedTuple):
     """A window where it is written, and the enabled clusters that run by it."""
 
     path: Path_
@@ -78,7 +77,7 @@ def find_cautions(checked: Checked, now: datetime) -> List[Problem]:
     return list({(p.line, p.column, p.message): p for p in reversed(problems)}.values())[::-1]
 
 
-def _find_windows(checked: Checked) -> Iterator[_Place]:
+def _find_windows(checked: Checked) -> Iterator[_Written]:
     """Yield every window of the file, once for each path."""
     data = checked.document.data
     users: Dict[Path_, List[Cluster]] = {}
@@ -93,7 +92,7 @@ def _find_windows(checked: Checked) -> Iterator[_Place]:
             is_hours = "hours" in written
             start, stop = (_cron(written, side) for side in ("start", "stop"))
             window = parse_hours(written["hours"]) if is_hours else Window(start, stop)
-            yield _Place((*owner, "windows", number), window, is_hours, users.get(owner, ()))
+            yield _Written((*owner, "windows", number), window, is_hours, users.get(owner, ()))
 
 
 def _owner_of_windows(data: Mapping[str, Any], number: int) -> Path_:
@@ -127,7 +126,7 @@ def _sides(window: Window) -> Iterator[Tuple[str, str]]:
 # Days
 
 
-def _check_days(place: _Place) -> Iterator[_Caution]:
+def _check_days(place: _Written) -> Iterator[_Caution]:
     for side, expression in _sides(place.window):
         fields = expression.split()
         if not _is_any(fields[2]) and not _is_any(fields[4]):
@@ -146,7 +145,7 @@ def _is_any(field: str) -> bool:
 # The length of windows
 
 
-def _check_spans(place: _Place, period_s: int, first: date) -> Iterator[_Caution]:
+def _check_spans(place: _Written, period_s: int, first: date) -> Iterator[_Caution]:
     """Yield what is odd about how long a two-sided window runs."""
     window = place.window
     starts, stops = (_times_of_day(expression) for _, expression in _sides(window))
@@ -307,7 +306,7 @@ def _firings(expression: str, begin: datetime, end: datetime) -> Iterator[dateti
 # Clock changes
 
 
-def _check_clocks(place: _Place, now: datetime) -> Iterator[_Caution]:
+def _check_clocks(place: _Written, now: datetime) -> Iterator[_Caution]:
     zones = dict.fromkeys(cluster.timing.timezone for cluster in place.clusters)
     hits = [
         (place.side_path(side), _Hit(zone, change, side, local))
@@ -324,12 +323,7 @@ def _check_clocks(place: _Place, now: datetime) -> Iterator[_Caution]:
 @lru_cache(maxsize=1024)
 def _changes(zone: str, now: datetime) -> Tuple[Change, ...]:
     """Return the changes of a zone's clocks in the coming year."""
-    found: List[Change] = []
-    change = first_change(ZoneInfo(zone), now, now + _YEAR_OF_CHANGES)
-    while change:
-        found.append(change)
-        change = first_change(ZoneInfo(zone), change.at, now + _YEAR_OF_CHANGES)
-    return tuple(found)
+    return tuple(changes_between(ZoneInfo(zone), now, now + _YEAR_OF_CHANGES))
 
 
 def _is_gap(change: Change) -> bool:
@@ -367,7 +361,7 @@ def _describe_hits(hits: Sequence[_Hit]) -> str:
         if _is_gap(change)
         else f"clocks in {zone} show {span} twice, so {events} happen{s} twice"
     )
-    also = f" (likewise in {_join(sorted(elsewhere.values()))})" if elsewhere else ""
+    also = f" (likewise in {join_some(sorted(elsewhere.values()))})" if elsewhere else ""
     return f"{what}{also}: write a time outside that span, or leave it if that is right"
 
 
@@ -420,7 +414,7 @@ def _check_calendars(checked: Checked, now: datetime) -> Iterator[_Caution]:
         path: Path_ = ("calendars", name)
         if name not in checked.holidays_last:
             ran_out = max(text[-len("2026-12-05") :] for text in calendar["dates"])
-            if ran_out < _first_day(now):
+            if ran_out < earliest_date(now):
                 yield (*path, "dates"), f"ran out on {ran_out}: write the coming dates, or remove the calendar"
     for name, end in find_ends(checked, _names_of(checked)).items():
         yield from ((("calendars", name, "country"), message) for message in check_end(end, now)[0])
@@ -453,7 +447,7 @@ def _check_settings(checked: Checked, now: datetime) -> Iterator[_Caution]:
             path: Path_ = ("clusters", number, key) if is_own else ("defaults", key)
             found.setdefault((path, message), []).append(cluster.name)
     for (path, message), names in found.items():
-        yield path, f"for {_join(names)}, {message}"
+        yield path, f"for {join_some(names)}, {message}"
 
 
 def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
@@ -478,7 +472,7 @@ def _odd_defaults(
     if state is None or not any(key in entry for key in ("state", "schedule")):
         return
     other = State.STOPPED if state is State.RUNNING else State.RUNNING
-    dates = (day for day in sorted(timing.excluded_dates) if day >= _first_day(now))
+    dates = (day for day in sorted(timing.excluded_dates) if day >= earliest_date(now))
     day = next(dates, None) if defaults.get("exclude", {}).get("dates") else None
     if day is not None and "on_excluded_dates" not in entry and timing.on_excluded_dates.value == other.value:
         message = (
@@ -498,11 +492,6 @@ def _odd_defaults(
         yield "overrides", message
 
 
-def _first_day(now: datetime) -> str:
-    """Return the local date where it is earliest, ISO."""
-    return (now - timedelta(hours=12)).date().isoformat()
-
-
 # Where clusters are
 
 
@@ -512,7 +501,7 @@ def _check_homes(clusters: Sequence[Cluster]) -> Iterator[_Caution]:
         lacking = {number: c.name for number, c in enumerate(clusters) if c.enabled and not getattr(c, key)}
         if lacking:
             path: Path_ = ("clusters", min(lacking))
-            names = _join(list(lacking.values()))
+            names = join_some(list(lacking.values()))
             yield path, f"no {key} for {names}: write `{key}:` under `defaults:`, or the settings must have it"
 
 
@@ -528,11 +517,6 @@ def _check_zones(checked: Checked) -> Iterator[_Caution]:
         if cluster.enabled and cluster.timing.windows and not any("timezone" in entry for entry in entries):
             lacking[number] = cluster.name
     if lacking:
-        names = _join(list(lacking.values()))
+        names = join_some(list(lacking.values()))
         message = f"no timezone for {names}, so windows are in UTC: write `timezone:` at the top, UTC if that is right"
         yield ("clusters", min(lacking)), message
-
-
-def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"

@@ -7,7 +7,7 @@ that end before they begin. `load_checked` is the only reader of a file, and of 
 
 import re
 from contextlib import suppress
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from scheduler.errors import ConfigError, Problem
 from scheduler.evaluate import cron_problem, fires_alike
 from scheduler.function import read_function
 from scheduler.hours import parse_hours
-from scheduler.localtime import EARLIEST, LATEST, find_zone, instants_of, local_at, suggest_zones
+from scheduler.localtime import find_zone, read_local, suggest_zones
 from scheduler.model import (
     OVERDUE_AFTER_S,
     AutoscaledPools,
@@ -603,28 +603,10 @@ class _Builder:
     def _read_moment(self, path: Path_, text: str, zone: ZoneInfo) -> Optional[datetime]:
         """Return the instant of a date and time, with an offset or in a zone."""
         try:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-            at = moment.astimezone(timezone.utc) if moment.tzinfo else None
-        except (ValueError, OverflowError):
-            self._report(path, f"{quote(text)} is not a date and time: write one such as 2026-12-01T18:00")
+            return read_local(text, zone)
+        except ValueError as e:
+            self._report(path, f"{quote(text)} {e}")
             return None
-        if at is None:
-            found = instants_of(zone, moment) if EARLIEST.year < moment.year < LATEST.year else ()
-            if len(found) > 1:
-                first, second = (x.astimezone(zone).isoformat(timespec="minutes") for x in found)
-                self._report(path, f"{quote(text)} occurs twice in {zone.key}: write {first} or {second}")
-                return None
-            if found and local_at(zone, found[0]) != moment:
-                after = found[0].astimezone(zone).isoformat(timespec="minutes")
-                self._report(path, f"{quote(text)} does not exist in {zone.key}, clocks skip it: write {after}")
-                return None
-            at = found[0] if found else None
-        if at is None or not EARLIEST < at < LATEST:
-            self._report(
-                path, f"{quote(text)} is out of range: write a year from {EARLIEST.year + 1} to {LATEST.year - 1}"
-            )
-            return None
-        return at
 
     def _check_duplicates(self, entries: List[Tuple[int, Mapping[str, Any]]]) -> None:
         names: Dict[str, int] = {}

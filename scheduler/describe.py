@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Sequence
 
 from scheduler.model import Window
 
@@ -11,15 +11,28 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_CRON_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+CRON_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAILY_CRON = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* (\S+)")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def join_some(texts: Sequence[str], most: int = 5) -> str:
+    """Join texts by commas: of many only the first, and how many more there are."""
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def describe_duration(seconds: int) -> str:
     """Write a duration in its largest whole unit, as a schedules file would: ``90m``, ``2h``, ``1d``."""
     size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
     return f"{seconds // size}{unit}"
+
+
+def printable(text: str) -> str:
+    """Return a text with what would steer a terminal written out: names come from outside."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @lru_cache(maxsize=1024)
@@ -82,10 +95,15 @@ def _is_short(start: "tuple[str, str]", stop: "tuple[str, str]") -> bool:
 
 def _is_next_day(days: str, next_days: str) -> bool:
     """Whether ``tue-sat`` is what ``mon-fri`` becomes a day later."""
-    return next_days == ",".join("-".join(_shift(d) for d in part.split("-")) for part in days.split(","))
+    return next_days == a_day_later(days)
+
+
+def a_day_later(days: str) -> str:
+    """Return a weekday field a day later: ``tue-sat`` for ``mon-fri``."""
+    return ",".join("-".join(_shift(day) for day in part.split("-")) for part in days.split(","))
 
 
 def _shift(day: str) -> str:
-    if day in _CRON_DAYS:
-        return _CRON_DAYS[(_CRON_DAYS.index(day) + 1) % 7]
+    if day in CRON_DAYS:
+        return CRON_DAYS[(CRON_DAYS.index(day) + 1) % 7]
     return str((int(day) + 1) % 7) if day.isdigit() else day

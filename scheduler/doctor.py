@@ -27,9 +27,10 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
 from zoneinfo import ZoneInfo
 
 from scheduler.control_plane import ASLEEP, AVAILABLE, UNDER_WORK
-from scheduler.describe import describe_duration
+from scheduler.describe import describe_duration, join_some
 from scheduler.errors import CloudError, InputError
 from scheduler.evaluate import transitions
+from scheduler.localtime import earliest_date
 from scheduler.model import (
     CLUSTER_TAG,
     Action,
@@ -66,8 +67,6 @@ _SLACK_S = 300
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 """A timer fires at whole periods of it."""
 _WEEK = timedelta(days=7)
-_HALF_DAY = timedelta(hours=12)
-_MOST_NAMED = 5
 
 
 class Verdict(str, Enum):
@@ -165,7 +164,7 @@ def find_refused_stops(schedules: Schedules, examined: Sequence[Examined], now: 
     over = [at for at, stopped in sorted(runs.items()) if sum(one.stops for one in stopped) > limit]
     for at in over[:1]:
         zone = runs[at][0].cluster.timing.timezone
-        stops, names = sum(one.stops for one in runs[at]), _join([one.cluster.name for one in runs[at]])
+        stops, names = sum(one.stops for one in runs[at]), join_some([one.cluster.name for one in runs[at]])
         again = f" (and {len(over) - 1} more within a week)" if len(over) > 1 else ""
         yield Finding(
             Verdict.WARNING,
@@ -263,7 +262,7 @@ def _check_members(case: _Case) -> Iterator[Finding]:
     seen = {server.server_id for server in case.facts.servers}
     gone = [_node_name(node) for node in nodes if node.server_id not in seen]
     if gone:
-        yield _warning("members", f"{_nodes(gone)} without a server in ECS: {_join(gone)}")
+        yield _warning("members", f"{_nodes(gone)} without a server in ECS: {join_some(gone)}")
     if cluster.membership is Membership.TAGS:
         yield from _check_tags(case, nodes)
 
@@ -286,8 +285,8 @@ def _check_tags(case: _Case, nodes: Sequence[Node]) -> Iterator[Finding]:
     elif untagged:
         yield _warning(
             "members",
-            f"{_nodes(untagged)} without the tag {CLUSTER_TAG}, so never stopped or started: {_join(untagged)}: write "
-            "`members: nodes`",
+            f"{_nodes(untagged)} without the tag {CLUSTER_TAG}, so never stopped or started: {join_some(untagged)}: "
+            "write `members: nodes`",
         )
     actions = (decision for decision in _if_running(case) if isinstance(decision, Action))
     strangers = [
@@ -299,7 +298,7 @@ def _check_tags(case: _Case, nodes: Sequence[Node]) -> Iterator[Finding]:
             Verdict.WARNING if is_being_made else Verdict.REFUSED,
             "members",
             f"{_servers(strangers)} with the tag {CLUSTER_TAG} that CCE does not list as nodes, and a run would stop: "
-            f"{_join(strangers)}: remove the tag, exclude them, or write `members: nodes`",
+            f"{join_some(strangers)}: remove the tag, exclude them, or write `members: nodes`",
         )
 
 
@@ -312,13 +311,13 @@ def _check_pools(case: _Case) -> Iterator[Finding]:
     scaled = [p.name or p.pool_id for p in mine if p.is_autoscaled]
     unknown = [p.name or p.pool_id for p in mine if p.is_autoscaled is None]
     if unknown:
-        yield _warning("pools", f"whether these node pools are autoscaled is not known: {_join(unknown)}")
+        yield _warning("pools", f"whether these node pools are autoscaled is not known: {join_some(unknown)}")
     why = _why_awake(case)
     sleep = "" if case.hibernates else "write `control_plane: hibernate`, "
     if scaled and why is not None:
         yield _refused(
             "pools",
-            f"autoscaled node pools: {_join(scaled)}: the autoscaler deletes nodes that are off for 20 minutes, "
+            f"autoscaled node pools: {join_some(scaled)}: the autoscaler deletes nodes that are off for 20 minutes, "
             f"{why}: turn their autoscaling off, exclude them by `exclude.node_pools`, {sleep}or protect every node "
             "from scale-in and write `autoscaled_pools: accept`",
         )
@@ -334,7 +333,7 @@ def _why_awake(case: _Case) -> Optional[str]:
     if case.found is None or case.found.is_prepaid is not False:
         return "and whether the cluster can hibernate is not known, or it cannot"
     kept = _kept_up_by(case)
-    return f"and {_join(kept)} will keep the control plane up" if kept else None
+    return f"and {join_some(kept)} will keep the control plane up" if kept else None
 
 
 # What does it cost, and what is never touched?
@@ -348,14 +347,14 @@ def _check_charging(case: _Case) -> Iterator[Finding]:
         yield _warning(
             "charging",
             f"{_servers(held)} left running, yearly/monthly or not known to be pay-per-use: stopping saves nothing: "
-            f"{_join(held)}",
+            f"{join_some(held)}",
         )
     prepaid = [_server_name(server) for server in stopped if server.charging_mode == "1"]
     if prepaid:
-        yield _warning("charging", f"{_servers(prepaid)} yearly/monthly: stopping saves nothing: {_join(prepaid)}")
+        yield _warning("charging", f"{_servers(prepaid)} yearly/monthly: stopping saves nothing: {join_some(prepaid)}")
     charged = [f"{_server_name(s)} ({why})" for s, why in ((s, billed_when_stopped(s)) for s in stopped) if why]
     if charged:
-        yield _warning("charging", f"{_servers(charged)} stopped for nothing: {_join(charged)}: exclude them")
+        yield _warning("charging", f"{_servers(charged)} stopped for nothing: {join_some(charged)}: exclude them")
 
 
 def _check_servers(case: _Case) -> Iterator[Finding]:
@@ -367,7 +366,7 @@ def _check_servers(case: _Case) -> Iterator[Finding]:
             if isinstance(d, Hold) and d.kind is kind
         ]
         if names:
-            yield _warning("servers", f"{_servers(names)} {what}: {_join(names)}")
+            yield _warning("servers", f"{_servers(names)} {what}: {join_some(names)}")
 
 
 def _matching(case: _Case) -> Iterator[Exclusion]:
@@ -387,11 +386,11 @@ def _check_exclusions(case: _Case, matched: "Set[Exclusion]") -> Iterator[Findin
         idle["node_pools"] = [text for text in exclude.node_pools if ("node_pools", text) not in matched]
     for key, texts in idle.items():
         if texts:
-            yield _warning("exclusions", f"exclude.{key} matches nothing: {_join(texts)}")
-    yesterday = (case.now - _HALF_DAY).date().isoformat()
-    past = [day for day, name in sorted(case.cluster.timing.excluded_dates.items()) if not name and day < yesterday]
+            yield _warning("exclusions", f"exclude.{key} matches nothing: {join_some(texts)}")
+    today = earliest_date(case.now)
+    past = [day for day, name in sorted(case.cluster.timing.excluded_dates.items()) if not name and day < today]
     if past:
-        yield _warning("exclusions", f"exclude.dates that are past: {_join(past)}: remove them")
+        yield _warning("exclusions", f"exclude.dates that are past: {join_some(past)}: remove them")
 
 
 # The control plane, and its tag
@@ -406,7 +405,7 @@ def _check_control_plane(case: _Case) -> Iterator[Finding]:
         return
     kept = _kept_up_by(case)
     if kept:
-        yield _warning("control_plane", f"it will not hibernate, since these stay up: {_join(kept)}")
+        yield _warning("control_plane", f"it will not hibernate, since these stay up: {join_some(kept)}")
 
 
 def _kept_up_by(case: _Case) -> List[str]:
@@ -474,8 +473,3 @@ def _servers(names: Sequence[str]) -> str:
 
 def _nodes(names: Sequence[str]) -> str:
     return f"{len(names)} node{'' if len(names) == 1 else 's'}"
-
-
-def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"

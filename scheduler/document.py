@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 import yaml
 
+from scheduler.describe import printable
 from scheduler.errors import Problem
 
 MAX_BYTES = 1 << 20
@@ -87,7 +88,7 @@ class Document(NamedTuple):
         line, column = places.get(known, (1, 1))
         text = "" if path[-1:] and path[-1] in _FREE_TEXT else path[-1] if at_key and path else self._find(path)
         hint = _name_look_alike(text) if isinstance(text, str) else None
-        return Problem(write_path(path), line, column, _printable(message) + (f"; it has {hint}" if hint else ""))
+        return Problem(write_path(path), line, column, printable(message) + (f"; it has {hint}" if hint else ""))
 
     def _find(self, path: Path_) -> Any:
         """Return what stands at a path, None if nothing does."""
@@ -154,13 +155,7 @@ def _name_look_alike(text: str) -> Optional[str]:
 
 
 def _shorten(text: str) -> str:
-    return _printable(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}...")
 
 
 def parse_document(content: bytes, schema: Mapping[str, Any]) -> Document:
@@ -201,6 +196,7 @@ def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[T
 
     # A value has one problem, even where it offends several keywords: the first, as written in the schema.
     known = dict(document.problems)
+    lacking: Set[Tuple[Path_, str]] = set()
     for error in Draft202012Validator(schema).iter_errors(document.data):
         path: Path_ = tuple(error.absolute_path)
         if error.validator == "additionalProperties":
@@ -209,8 +205,11 @@ def schema_problems(document: Document, schema: Mapping[str, Any]) -> Iterator[T
                 message = f"unknown key {quote(key)}: {suggest(key, properties)}"
                 yield (*path, key), document.problem((*path, key), message, at_key=True)
         elif error.validator == "required":
-            missing = next(k for k in error.validator_value if f"'{k}'" in error.message and k not in error.instance)
-            yield path, document.problem(path, f'lacks "{missing}": {_describe(schema, error.schema, missing)}')
+            # There is an error for each key, and none of them has it but in a sentence.
+            for key in error.validator_value:
+                if key not in error.instance and (path, key) not in lacking:
+                    lacking.add((path, key))
+                    yield path, document.problem(path, f'lacks "{key}": {_describe(schema, error.schema, key)}')
         else:
             yield path, known.setdefault(path, document.problem(path, _explain(error)))
 

@@ -52,13 +52,13 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Outcome,
+    Place,
     Plan,
     Power,
     StopType,
+    place_of,
 )
 
-Place = Tuple[str, str]
-"""A region and a project id: what one client talks to."""
 ClusterAction = Tuple[str, Action]
 """An action and the name of its cluster."""
 LookAgain = Callable[[Place, Sequence[ClusterAction]], Sequence[Union[Action, Hold, None]]]
@@ -112,11 +112,6 @@ def side_by_side(work: Callable[[_In], _Out], items: Sequence[_In]) -> List[_Out
 
     with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
         return list(pool.map(work, items))
-
-
-def place_of(region: Optional[str], project_id: Optional[str]) -> Place:
-    """Return the place of a cluster whose region and project are known."""
-    return region or "", project_id or ""
 
 
 def _make_batches(plan: Plan) -> Iterator[_Batch]:

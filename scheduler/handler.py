@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedT
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
+from scheduler.localtime import parse_at, read_instant
 from scheduler.model import EVERY_CLUSTER, Clock, Cluster, HoldKind, Schedules, State, Timing
-from scheduler.reconcile import place_clusters, run_once
+from scheduler.reconcile import place_clusters, run_once, select_clusters
 from scheduler.report import Json, error_result, log_lines, one_shot_json, run_json, write_instant
 from scheduler.settings import LOG_LEVELS, Credentials, OneShot, Settings, read_settings
 
@@ -131,7 +132,7 @@ def read_event(event: object) -> Request:
     if at is not None and action != "plan":
         raise InputError('event.at: only {"action": "plan"} can look at another time')
     names = _read_names(event.get("clusters"), action)
-    return Request(action, names, dry_run, None if at is None else parse_at(at), "action" in event)
+    return Request(action, names, dry_run, None if at is None else parse_at(str(at)), "action" in event)
 
 
 def _read_names(names: object, action: str) -> Optional[Tuple[str, ...]]:
@@ -140,33 +141,6 @@ def _read_names(names: object, action: str) -> Optional[Tuple[str, ...]]:
     if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
         raise InputError('event.clusters: write a list of cluster names, such as ["dev"]')
     return tuple(names) if isinstance(names, list) else None
-
-
-def parse_at(text: object) -> datetime:
-    """Return the instant of a text with an offset to UTC. Raises `InputError`."""
-    try:
-        at = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise InputError(
-            f'at: "{text}" is not an instant: write one with its offset, such as 2026-11-23T08:00:00+07:00'
-        )
-    if not 2000 <= at.year < 2100:  # noqa: PLR2004
-        raise InputError(f'at: "{text}" is out of range: write a year from 2000 to 2099')
-    return at.astimezone(timezone.utc)
-
-
-def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Schedules:
-    """Return only the clusters of these names. Raises `InputError` for a name that is not in the file."""
-    if names is None:
-        return schedules
-    wanted = list(names)
-    known = [c.name for c in schedules.clusters]
-    for name in wanted:
-        if name not in known:
-            raise InputError(f'no cluster "{name}" in the file: {_suggest(name, known)}')
-    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in wanted))
 
 
 def read_credentials(context: object, lookup: Callable[[str], Optional[str]]) -> Credentials:
@@ -260,14 +234,11 @@ def _one_shot_schedules(one_shot: OneShot) -> Schedules:
 
 def _check_age(fired: str, now: datetime) -> None:
     """Refuse the event of a timer that was delayed: its one action may be wrong by now; a schedule never is."""
-    try:
-        at = datetime.fromisoformat(fired.replace("Z", "+00:00"))
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
+    at = read_instant(fired)
+    if at is None:
         raise InputError(f'the timer\'s event has no time that can be read: "{fired}"')
     if now - at > _OLDEST:
-        raise InputError(f"the timer's event is of {at.isoformat()}, over 10 minutes old: nothing was done")
+        raise InputError(f"the timer's event is of {fired}, over 10 minutes old: nothing was done")
 
 
 def _forced(cluster: Cluster, state: State) -> Cluster:

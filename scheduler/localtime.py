@@ -6,12 +6,15 @@ is plain arithmetic, so a zone is treated as a row of stretches, and a local tim
     clocks put back     local times repeat: they belong to both stretches, and are two instants
     clocks put forward  local times are skipped: they belong to the stretch after, and are its first instant
 
-Both directions of a search read the same stretches, so they cannot disagree.
+Both directions of a search read the same stretches, so they cannot disagree. What a text means as a time is decided
+here too, alike for all who read one.
 """
 
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, FrozenSet, List, NamedTuple, Optional, Set
+from typing import TYPE_CHECKING, FrozenSet, Iterator, List, NamedTuple, Optional, Set
+
+from scheduler.errors import InputError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -25,6 +28,16 @@ _MOST_SUGGESTED = 3
 EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
 """Instants outside `EARLIEST` .. `LATEST` are refused where they enter the program."""
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+"""When somebody may look at the schedules: a search from there goes ten years either way."""
+
+_ZEROS = str.maketrans("123456789", "000000000")
+_SHAPES = frozenset(
+    f"0000-00-00{between}00:00{seconds}{offset}"
+    for between in "T "
+    for seconds in ("", ":00", ":00.000", ":00.000000")
+    for offset in ("", "Z", "+00:00", "-00:00")
+)
 
 
 class Change(NamedTuple):
@@ -38,6 +51,88 @@ class Change(NamedTuple):
     def first_local(self) -> datetime:
         """The earliest local time of the stretch after: in a gap, that of the first skipped time."""
         return (self.at + min(self.before, self.after)).replace(tzinfo=None)
+
+
+def read_time(text: str) -> Optional[datetime]:
+    """Return a date and time with its offset, or without zone where the text has none; None for what is neither.
+
+    Only the forms that every Python reads alike are read, since 3.11 learned many more: what is good on a laptop must
+    not be unreadable in the function.
+    """
+    shape = text.translate(_ZEROS)
+    is_odd = text[11:13] == "24" or (shape[-6:-5] in ("+", "-") and text[-2:] > "59")  # read by some, or as 08:39
+    if shape not in _SHAPES or is_odd:
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def read_instant(text: str) -> Optional[datetime]:
+    """Return an instant in UTC; None for what is none, or lacks its offset: whose clock was meant is not known."""
+    at = read_time(text)
+    return _in_utc(at) if at and at.tzinfo else None
+
+
+def parse_api_time(text: Optional[str]) -> Optional[datetime]:
+    """Return an instant as an API writes it, in UTC, which is meant where no offset is; None for no such thing."""
+    at = read_time(text or "")
+    return _in_utc(at if at.tzinfo else at.replace(tzinfo=timezone.utc)) if at else None
+
+
+def _in_utc(at: datetime) -> Optional[datetime]:
+    """Return an aware time in UTC; None where no date is left for it, at either end of the calendar."""
+    try:
+        return at.astimezone(timezone.utc)
+    except OverflowError:
+        return None
+
+
+def parse_at(text: str) -> datetime:
+    """Return the instant, with its offset, at which somebody wants to look. Raises `InputError`."""
+    at = read_time(text)
+    if at is None or at.tzinfo is None:
+        raise InputError(
+            f'at: "{text}" is not an instant: write one with its offset, such as 2026-11-23T08:00:00+07:00'
+        )
+    try:
+        check_year(at)
+    except ValueError as e:
+        raise InputError(f'at: "{text}" {e}') from e
+    return at.astimezone(timezone.utc)
+
+
+def check_year(at: datetime) -> None:
+    """Raise ValueError, saying what to write, for a time that is too far away to look at."""
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise ValueError(f"is out of range: write a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+
+
+def read_local(text: str, zone: "ZoneInfo") -> datetime:
+    """Return the instant of a date and time, with an offset or in a zone.
+
+    Raises ValueError, with what is wrong with the text and what to write instead.
+    """
+    moment = read_time(text)
+    if moment is None:
+        raise ValueError("is not a date and time: write one such as 2026-12-01T18:00")
+    if EARLIEST.year < moment.year < LATEST.year:
+        at = moment.astimezone(timezone.utc) if moment.tzinfo else _instant_of(zone, moment)
+        if EARLIEST < at < LATEST:
+            return at
+    raise ValueError(f"is out of range: write a year from {EARLIEST.year + 1} to {LATEST.year - 1}")
+
+
+def _instant_of(zone: "ZoneInfo", local: datetime) -> datetime:
+    """Return the one instant of a local time. Raises ValueError for a repeated or a skipped one."""
+    found = instants_of(zone, local)
+    texts = [at.astimezone(zone).isoformat(timespec="minutes") for at in found]
+    if len(found) > 1:
+        raise ValueError(f"occurs twice in {zone.key}: write {texts[0]} or {texts[1]}")
+    if local_at(zone, found[0]) != local:
+        raise ValueError(f"does not exist in {zone.key}, clocks skip it: write {texts[0]}")
+    return found[0]
 
 
 def find_zone(name: str) -> "Optional[ZoneInfo]":
@@ -78,6 +173,11 @@ def offset_at(zone: "ZoneInfo", at: datetime) -> timedelta:
     return offset
 
 
+def earliest_date(at: datetime) -> str:
+    """Return the local date of an instant where it is earliest, ISO."""
+    return (at - timedelta(hours=12)).date().isoformat()
+
+
 def local_at(zone: "ZoneInfo", at: datetime) -> datetime:
     """Return what the zone's clocks show at an instant, without zone."""
     return at.astimezone(zone).replace(tzinfo=None)
@@ -103,6 +203,14 @@ def first_change(zone: "ZoneInfo", after: datetime, until: datetime) -> Optional
             return _change_between(zone, low, high)
         low = high
     return None
+
+
+def changes_between(zone: "ZoneInfo", after: datetime, until: datetime) -> Iterator[Change]:
+    """Yield the changes of offset in ``(after, until]``, oldest first."""
+    change = first_change(zone, after, until)
+    while change is not None:
+        yield change
+        change = first_change(zone, change.at, until)
 
 
 def instants_of(zone: "ZoneInfo", local: datetime) -> "tuple[datetime, ...]":

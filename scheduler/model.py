@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ClusterId = NewType("ClusterId", str)
 ServerId = NewType("ServerId", str)
 JobId = NewType("JobId", str)
+Place = Tuple[str, str]
+"""A region and a project id: what one client talks to."""
 
 CLUSTER_TAG = "CCE-Cluster-ID"
 """The ECS tag that names the CCE cluster of a node; its value is the cluster's uid."""
@@ -196,6 +198,11 @@ class Schedules(NamedTuple):
         """The earliest end of the countries' calendars that enabled clusters exclude dates by."""
         ends = {c.timing.calendars_end for c in self.clusters if c.enabled and c.timing.calendars_end}
         return min(ends, key=lambda end: end.at, default=None)
+
+
+def place_of(region: Optional[str], project_id: Optional[str]) -> Place:
+    """Return the place of a cluster whose region and project are known."""
+    return region or "", project_id or ""
 
 
 class Rule(NamedTuple):

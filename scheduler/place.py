@@ -12,7 +12,8 @@ from scheduler.cloud import Cloud
 from scheduler.control_plane import ASLEEP, PASSING, UNDER_WORK, is_as_desired, plan_control_plane, prove_asleep
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.execute import ClusterAction, Place
+from scheduler.execute import ClusterAction
+from scheduler.localtime import parse_api_time
 from scheduler.model import (
     CLUSTER_TAG,
     EVERY_CLUSTER,
@@ -28,6 +29,7 @@ from scheduler.model import (
     HoldKind,
     OnExcludedDates,
     Overdue,
+    Place,
     Power,
     Server,
     State,
@@ -40,7 +42,6 @@ from scheduler.plan import (
     find_overdue,
     hold_instead,
     overdue_limit_s,
-    parse_api_time,
     plan_cluster,
 )
 from scheduler.remote_override import read_override, with_override

@@ -26,11 +26,12 @@ of the transition and the server's ``created``; under a constant state, past its
 never is: nobody expects it to stop.
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from scheduler.errors import UnsafePlanError
+from scheduler.localtime import parse_api_time
 from scheduler.model import (
     CLUSTER_TAG,
     EVERY_CLUSTER,
@@ -236,15 +237,6 @@ def overdue_limit_s(cluster: Cluster, every_s: int) -> int:
     if enforce_s is None:
         return cluster.overdue_after_s
     return min(cluster.overdue_after_s, max(enforce_s - every_s, every_s))
-
-
-def parse_api_time(text: Optional[str]) -> Optional[datetime]:
-    """Return an instant as a listing writes it, in UTC; None where it is missing or no such thing."""
-    try:
-        at = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
 
 
 def _is_kept_as_prepaid(cluster: Cluster, server: Server) -> bool:

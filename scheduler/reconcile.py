@@ -4,15 +4,15 @@ Nothing is kept between runs. A run that was lost, late, doubled or half-failed 
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Container, Dict, Iterable, List, Optional, Tuple
 
+from scheduler.describe import join_some
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.model import Clock, ClusterPlan, Plan, Run, Schedules, State
+from scheduler.model import Clock, ClusterPlan, Place, Plan, Run, Schedules, State, place_of
 
 if TYPE_CHECKING:
     from scheduler.cloud import Cloud, Connect
-    from scheduler.execute import Place
     from scheduler.place import Wanted
 
 
@@ -38,7 +38,7 @@ def run_once(  # noqa: PLR0913 - two of them are switches
         return Run(Plan(at, plans, None, warnings, failure), dry_run=dry_run)
 
     from scheduler.cloud.patience import PatientCloud
-    from scheduler.execute import execute, place_of, side_by_side
+    from scheduler.execute import execute, side_by_side
     from scheduler.place import Ask, Wanted, look, look_again
     from scheduler.plan import Moment, make_plan
 
@@ -47,7 +47,7 @@ def run_once(  # noqa: PLR0913 - two of them are switches
         groups.setdefault(place_of(wanted.cluster.region, wanted.cluster.project_id), []).append(wanted)
     clouds: "Dict[Place, Cloud]" = {}
 
-    def open_cloud(place: "Place") -> "Cloud":
+    def open_cloud(place: Place) -> "Cloud":
         clouds[place] = cloud = PatientCloud(connect(*place), clock)
         return cloud
 
@@ -67,6 +67,25 @@ def run_once(  # noqa: PLR0913 - two of them are switches
             cloud.close()
 
 
+def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Schedules:
+    """Return only the clusters of these names. Raises `InputError` for a name that is not in the file."""
+    if names is None:
+        return schedules
+    wanted = list(names)
+    known = [c.name for c in schedules.clusters]
+    for name in wanted:
+        if name not in known:
+            from scheduler.document import suggest
+
+            raise InputError(f'no cluster "{name}" in the file: {suggest(name, known)}')
+    return narrow(schedules, wanted)
+
+
+def narrow(schedules: Schedules, names: Container[str]) -> Schedules:
+    """Return only the clusters of these names, some of which may be in another file."""
+    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in names))
+
+
 def place_clusters(schedules: Schedules, region: Optional[str], project_id: Optional[str]) -> Schedules:
     """Give clusters without region or project those of the settings. Raises `InputError` where that leaves a gap."""
     if all(c.region and c.project_id for c in schedules.clusters):
@@ -80,7 +99,7 @@ def place_clusters(schedules: Schedules, region: Optional[str], project_id: Opti
     for word, what in (("region", "region"), ("project_id", "project id")):
         lacking = [c.name for c in placed if c.enabled and not getattr(c, word)]
         if lacking:
-            names = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")  # noqa: PLR2004
+            names = join_some(lacking)
             raise InputError(f"no {what} for {names}: write `{word}:` under `defaults:` or set it in the settings")
     return schedules._replace(clusters=tuple(placed))
 

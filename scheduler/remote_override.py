@@ -4,20 +4,17 @@ The tag ``cce-scheduler-override`` has a value such as ``running@2026-11-22T15:0
 always ends by itself. What cannot be read is never taken for anything: the caller stops nothing then.
 """
 
-import re
 from datetime import datetime, timedelta, timezone
 from typing import Mapping, Optional
 
 from scheduler.errors import InputError
-from scheduler.localtime import EARLIEST
+from scheduler.localtime import EARLIEST, read_instant
 from scheduler.model import Cluster, Override, State
 
 OVERRIDE_TAG = "cce-scheduler-override"
 LONGEST = timedelta(days=7)
 """An override that lies further ahead is taken for a mistake."""
 _EXAMPLE = timedelta(hours=3)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-"""What every Python reads alike: a tag must not be good on a laptop and unreadable in the function."""
 REASON = f"tag {OVERRIDE_TAG}"
 """What a remote override gives as its reason: a tag has no room for a person's own."""
 
@@ -30,9 +27,9 @@ def read_override(tags: Optional[Mapping[str, str]], at: datetime) -> Optional[O
     if text is None:
         return None
     state, _, moment = text.partition("@")
-    until = _read_instant(moment.strip())
+    until = read_instant(moment.strip())
     known = {s.value: s for s in State}.get(state.strip().lower())
-    if known is None or until is None:
+    if known is None or until is None or until <= EARLIEST:
         raise InputError(
             f"tag {OVERRIDE_TAG}: {text[:60]!a} cannot be read: write a state and until when, such as "
             f"{write_override(State.RUNNING, at.replace(second=0, microsecond=0) + _EXAMPLE)}"
@@ -40,17 +37,6 @@ def read_override(tags: Optional[Mapping[str, str]], at: datetime) -> Optional[O
     if until - at > LONGEST:
         raise InputError(f"tag {OVERRIDE_TAG}: {text[:60]!a} lies over 7 days ahead: set one that ends earlier")
     return Override(known, EARLIEST, until, REASON)
-
-
-def _read_instant(text: str) -> Optional[datetime]:
-    """Return an instant in UTC; None for what is none, or lacks its offset: whose clock was meant is not known."""
-    if not _INSTANT.fullmatch(text):
-        return None
-    try:
-        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return at.astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        return None
 
 
 def write_override(state: State, until: datetime) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from scheduler.describe import join_some, printable
 from scheduler.errors import CloudError, OverdueError, SchedulerError
 from scheduler.model import (
     EVERY_CLUSTER,
@@ -28,7 +29,6 @@ from scheduler.model import (
 _MOST_LISTED = 100
 """Of more servers than this in one list only counts are given, so that a result and a log line stay small."""
 
-_MOST_NAMED = 5
 
 _STEPS = (
     (ControlPlaneAction.HIBERNATE, "hibernated", "would hibernate"),
@@ -152,19 +152,17 @@ def find_failures(run: Run) -> List[Failure]:
 
 def _failure_text(failure: Failure) -> str:
     """Say what failed for whom, with nothing in it that a terminal would obey."""
-    more = len(failure.clusters) - _MOST_NAMED
-    names = ", ".join(failure.clusters[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    names = join_some(failure.clusters)
     text = f"{names}: {failure.error}" if names else str(failure.error)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(text)
 
 
 def overdue_error(planned: ClusterPlan) -> Optional[OverdueError]:
     """Return the failure of a cluster that is not as desired for too long; None of one that is, or has time."""
     if not planned.overdue:
         return None
-    named = ", ".join(describe_overdue(overdue) for overdue in planned.overdue[:_MOST_NAMED])
-    more = f" and {len(planned.overdue) - _MOST_NAMED} more" if len(planned.overdue) > _MOST_NAMED else ""
-    return OverdueError(f"{planned.cluster.name} should be {planned.desired.state.value}, but {named}{more}")
+    named = join_some([describe_overdue(overdue) for overdue in planned.overdue])
+    return OverdueError(f"{planned.cluster.name} should be {planned.desired.state.value}, but {named}")
 
 
 def describe_overdue(overdue: Overdue) -> str:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from scheduler.errors import SchedulerError
 from scheduler.evaluate import desired_state
@@ -127,6 +127,16 @@ def find_hours(cluster: Cluster, start: datetime, end: datetime) -> Hours:
         lengths[desired.state] += until - at
         at = until
     return Hours(lengths[State.RUNNING], lengths[State.STOPPED], lengths[State.UNMANAGED])
+
+
+def fill_slots(slots: List[timedelta], slot: timedelta, first: datetime, start: datetime, end: datetime) -> None:
+    """Add a time to the slots that it touches: a row of them, each as long as ``slot``, from ``first`` on."""
+    at = max(start, first)
+    while at < end:
+        number = (at - first) // slot
+        until = min(end, first + (number + 1) * slot)
+        slots[number] += until - at
+        at = until
 
 
 def find_savings(planned: ClusterPlan, hours: Hours, prices: Optional[Prices]) -> Savings:

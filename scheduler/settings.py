@@ -1,8 +1,9 @@
 """What the function is told from outside: settings and credentials, checked. Pure: looking them up is handed in.
 
 A setting is user data of the function or a variable of its environment; an empty one counts as absent, except
-``clusterId``: an id that was meant and is empty must not become "every cluster". Nor must one whose name is misspelt,
-and a misspelt ``dryRun`` must not become a real run: settings cannot be listed, so likely misspellings are looked up.
+``clusterId`` and ``cluster_ids``: an id that was meant and is empty must not become "every cluster". Nor must one whose
+name is misspelt, and a misspelt ``dryRun`` must not become a real run: settings cannot be listed, so likely
+misspellings are looked up.
 """
 
 from itertools import product

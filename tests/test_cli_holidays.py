@@ -11,7 +11,7 @@ import holidays as library
 import pytest
 from freezegun import freeze_time
 
-from scheduler.cli.holidays import Change, UnknownPlaceError, expand, find_changes, make_lock
+from scheduler.cli.holidays import DateChange, UnknownPlaceError, expand, find_changes, make_lock
 from scheduler.config import load_config
 from scheduler.errors import ConfigError
 from scheduler.public_holidays import HolidayCalendar, HolidayLock, parse_lock, write_lock
@@ -395,7 +395,7 @@ def test_changes_are_told_of_calendars_that_both_files_have() -> None:
     before = HolidayLock("a", {"TH": calendar(d01="One", d02="Two", d03="Three"), "NO": calendar(d01="Old")})
     after = HolidayLock("b", {"TH": calendar(d01="One", d03="Third", d04="Four"), "DE": calendar(d01="New")})
     assert list(find_changes(before, after)) == [
-        Change("TH", "2026-01-02", "Two", None),
-        Change("TH", "2026-01-03", "Three", "Third"),
-        Change("TH", "2026-01-04", None, "Four"),
+        DateChange("TH", "2026-01-02", "Two", None),
+        DateChange("TH", "2026-01-03", "Three", "Third"),
+        DateChange("TH", "2026-01-04", None, "Four"),
     ]

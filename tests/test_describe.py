@@ -5,9 +5,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.describe import describe_duration, describe_moment, describe_window, write_local
+from scheduler.describe import describe_duration, describe_moment, describe_window, join_some, write_local
 from scheduler.model import Window
 from tests.oracle_cases import utc
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, ""), (1, "a"), (3, "a, b, c"), (4, "a, b, c and 1 more"), (9, "a, b, c and 6 more")],
+)
+def test_names_only_the_first_of_many(number: int, text: str) -> None:
+    assert join_some("abcdefghi"[:number], 3) == text
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from scheduler.errors import (
     UnknownOutcomeError,
     UnsafePlanError,
 )
-from scheduler.execute import Place, execute, side_by_side
-from scheduler.model import Action, ClusterPlan, Desired, Outcome, Plan, Power, Rule, ServerId, State
+from scheduler.execute import execute, side_by_side
+from scheduler.model import Action, ClusterPlan, Desired, Outcome, Place, Plan, Power, Rule, ServerId, State
 from scheduler.simulated import SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import failing, reset
 from tests.scenes import (

@@ -217,7 +217,7 @@ def test_the_product_does_not_know_the_simulated_cloud(module: str) -> None:
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="this Python does not know the names of its own library")
 @pytest.mark.parametrize("module", MODULES)
 def test_a_library_is_imported_where_it_belongs(module: str) -> None:
-    known = {"scheduler", "_sha2", *getattr(sys, "stdlib_module_names", ())}  # of Python 3.12's own library
+    known = {"scheduler", *getattr(sys, "stdlib_module_names", ())}
     libraries = {name.partition(".")[0] for name in imports_of(module, ast.walk(parse(module)))} - known
     strays = {library for library in libraries if not fits(module, THIRD_PARTY.get(library, ()))}
     assert not strays, f"{module} imports {', '.join(strays)}: THIRD_PARTY of this file says who may"

@@ -1,14 +1,16 @@
 """Changes of the clock, held against the zones' own tables, and local times mapped to instants."""
 
 import importlib
+import time
 from datetime import date, datetime, timedelta, timezone
 from functools import cache
 from itertools import chain
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
+from scheduler.errors import InputError
 from scheduler.localtime import (
     Change,
     date_flips,
@@ -18,6 +20,10 @@ from scheduler.localtime import (
     last_change,
     local_at,
     offset_at,
+    parse_api_time,
+    parse_at,
+    read_instant,
+    read_local,
     suggest_zones,
 )
 from tests.oracle_cases import utc
@@ -192,3 +198,101 @@ def test_a_zone_that_is_one() -> None:
 )
 def test_the_zones_that_may_be_meant(name: str, zones: List[str]) -> None:
     assert suggest_zones(name) == zones
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        pytest.param("2026-11-23T08:00:00+07:00", "2026-11-23T01:00:00Z", id="in full"),
+        pytest.param("2026-11-23T01:00:00Z", "2026-11-23T01:00:00Z", id="in UTC"),
+        pytest.param("2026-11-22T21:30-03:30", "2026-11-23T01:00:00Z", id="without seconds"),
+        pytest.param("2026-11-23 01:00Z", "2026-11-23T01:00:00Z", id="with a blank"),
+        pytest.param("2026-11-23T01:00:00.250000+00:00", "2026-11-23T01:00:00.250000Z", id="to the microsecond"),
+        pytest.param("2026-11-23T01:00:00.250Z", "2026-11-23T01:00:00.250000Z", id="to the millisecond"),
+        pytest.param("0001-01-01T00:00Z", "0001-01-01T00:00:00Z", id="the first of all"),
+        *(
+            pytest.param(text, None, id=text)
+            for text in (
+                *("", "soon", "5", "08:00", "2026-11-23", "2026-11-23T08", "2026-11-23T08:00", "2026-11-23T08:00:00"),
+                # Read by 3.11 and later.
+                *("20261123T080000+0700", "20261123T080000Z", "2026-W47-1T08:00+07:00", "2026-11-23T08:00+0700"),
+                *("2026-11-23T08:00+07", "2026-11-23T08+07:00", "2026-11-23T08:00:00.5Z", "2026-11-23T08:00:00,500Z"),
+                *("2026-11-23T08:00:00.123456789Z", "2026-327T08:00Z"),
+                # Read by 3.14, and as 08:39 ahead of UTC.
+                *("2026-11-23T24:00Z", "2026-11-23T08:00+07:99"),
+                # Read by all of them.
+                *("2026-11-23x08:00Z", "2026-11-23T08:00:00+07:00:01", "2026-11-23T08:00+00:00Z"),
+                # Read by none.
+                *("2026-02-30T08:00Z", "2026-11-23T25:00Z", "2026-11-23T08:60Z", "2026-11-23T08:00+24:00"),
+                *("2026-11-23t08:00Z", "2026-11-23T08:00z", "2026-11-23T08:00 +07:00", "2026-11-23T08:00Z\n"),
+                *(" 2026-11-23T08:00Z", "٢٠٢٦-11-23T08:00Z", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"),
+            )
+        ),
+    ],
+)
+def test_an_instant_is_read_alike_by_every_python(text: str, at: Optional[str]) -> None:
+    found = read_instant(text)
+    assert found is None or found.tzinfo is timezone.utc
+    assert (found and found.replace(tzinfo=None).isoformat() + "Z") == at
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        pytest.param("2026-12-01T20:00:00Z", utc("2026-12-01T20:00+00:00"), id="as ECS writes it"),
+        pytest.param("2026-12-01T20:00:00.000000", utc("2026-12-01T20:00+00:00"), id="without a zone"),
+        pytest.param("2026-12-02T03:00:00+07:00", utc("2026-12-01T20:00+00:00"), id="with an offset"),
+        pytest.param("", None, id="empty"),
+        pytest.param(None, None, id="missing"),
+        pytest.param("soon", None, id="no instant"),
+    ],
+)
+def test_reads_the_times_of_a_listing(
+    text: Optional[str], at: Optional[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Bangkok")  # a machine's own zone has no say
+    time.tzset()
+    found = parse_api_time(text)
+    assert found == at
+    assert found is None or found.tzinfo is timezone.utc
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        pytest.param("2026-11-23T08:00+07:00", utc("2026-11-23T01:00+00:00"), id="an offset"),
+        pytest.param("2026-10-24T02:30", utc("2026-10-24T00:30+00:00"), id="once"),
+        pytest.param("1991-01-01T00:00+14:00", utc("1990-12-31T10:00+00:00"), id="the first year"),
+        pytest.param("2199-12-31T23:59", utc("2199-12-31T22:59+00:00"), id="the last year"),
+        pytest.param("2026-11-23", "is not a date and time: write one such as 2026-12-01T18:00", id="no time"),
+        pytest.param("2026-11-23T0800", "is not a date and time: write one such as 2026-12-01T18:00", id="no colon"),
+        pytest.param("1990-06-01T00:00", "is out of range: write a year from 1991 to 2199", id="too early"),
+        pytest.param("2200-01-01T00:00", "is out of range: write a year from 1991 to 2199", id="too late"),
+        pytest.param("2199-12-31T23:59-14:00", "is out of range: write a year from 1991 to 2199", id="late in UTC"),
+        pytest.param("0001-01-01T00:00+14:00", "is out of range: write a year from 1991 to 2199", id="before all"),
+        pytest.param(
+            "2026-10-25T02:30",
+            "occurs twice in Europe/Berlin: write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00",
+            id="twice",
+        ),
+        pytest.param(
+            "2026-03-29T02:30",
+            "does not exist in Europe/Berlin, clocks skip it: write 2026-03-29T03:00+02:00",
+            id="never",
+        ),
+    ],
+)
+def test_a_local_time_is_one_instant_or_is_refused(text: str, at: Union[datetime, str]) -> None:
+    try:
+        found: Union[datetime, str] = read_local(text, ZoneInfo("Europe/Berlin"))
+    except ValueError as e:
+        found = str(e)
+    assert found == at
+
+
+@pytest.mark.parametrize("text", ["20261123T080000+0700", "2026-W47-1T08:00+07:00", "2026-11-23T08:00"])
+def test_what_to_look_at_must_be_an_instant(text: str) -> None:
+    with pytest.raises(InputError, match="is not an instant: write one with its offset, such as 2026-11-23T08:00:00"):
+        parse_at(text)

@@ -1,6 +1,5 @@
 """What time does to a plan: when a stop that hangs becomes a hard one, and when a server is overdue."""
 
-import time
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, List, Optional
 
@@ -20,7 +19,7 @@ from scheduler.model import (
     StopType,
     Timing,
 )
-from scheduler.plan import ELSEWHEN, Members, Moment, decide, find_overdue, overdue_limit_s, parse_api_time
+from scheduler.plan import ELSEWHEN, Members, Moment, decide, find_overdue, overdue_limit_s
 from tests.scenes import DEV, TEST, make_cluster, make_server
 
 RUNNING, STOPPED, UNMANAGED = State.RUNNING, State.STOPPED, State.UNMANAGED
@@ -298,26 +297,3 @@ def test_says_no_more_than_was_seen(fields: Dict[str, Any], text: str) -> None:
 def test_elsewhere_in_time_nothing_is_late() -> None:
     desired = Desired(STOPPED, "", Rule("window"), EVENING, None)
     assert not list(find_overdue(make_cluster(), desired, [Action(Power.STOP_SOFT, make_server())], ELSEWHEN))
-
-
-@pytest.mark.parametrize(
-    ("text", "at"),
-    [
-        pytest.param("2026-12-01T20:00:00Z", EVENING, id="as ECS writes it"),
-        pytest.param("2026-12-01T20:00:00.000000", EVENING, id="without a zone"),
-        pytest.param("2026-12-02T03:00:00+07:00", EVENING, id="with an offset"),
-        pytest.param("", None, id="empty"),
-        pytest.param(None, None, id="missing"),
-        pytest.param("soon", None, id="no instant"),
-    ],
-)
-def test_reads_the_times_of_a_listing(
-    text: Optional[str], at: Optional[datetime], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Bangkok")  # a machine's own zone has no say
-    time.tzset()
-    found = parse_api_time(text)
-    assert found == at
-    assert found is None or found.tzinfo is timezone.utc
-    monkeypatch.undo()
-    time.tzset()

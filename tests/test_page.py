@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scheduler.cli.options import Span
-from scheduler.cli.page import Timeline, Totals, make_timeline, render_page, total
+from scheduler.cli.page import Timeline, make_timeline, render_page
 from scheduler.config import load_config
 from scheduler.deploy.sources import own_files
 from scheduler.errors import CloudError
@@ -40,6 +40,7 @@ from scheduler.model import (
     Timing,
     Window,
 )
+from scheduler.savings import describe_hours, find_hours
 from tests.cli_runner import GOLDEN, SIMULATED, isolate, run
 from tests.oracle_cases import to_cluster
 from tests.schedule_strategies import interesting_instants, random_spec
@@ -101,8 +102,8 @@ NOVEMBER = span("Asia/Bangkok", date(2026, 11, 23), 7)
 NOW = datetime(2026, 11, 25, 9, tzinfo=timezone.utc)
 
 
-def page_of(*clusters: Cluster, money: Optional[Mapping[str, str]] = None) -> Reader:
-    return Reader(render_page(Schedules(clusters), NOVEMBER, NOW, money=money))
+def page_of(*clusters: Cluster, money: Optional[Mapping[str, str]] = None, shown: Span = NOVEMBER) -> Reader:
+    return Reader(render_page(Schedules(clusters), shown, NOW, money=money))
 
 
 class TestPieces:
@@ -177,6 +178,8 @@ class TestPieces:
                     assert piece.rule == f"{desired.rule.kind}{number}"
                 if desired.rule.kind != "enforce":
                     assert desired.reason.startswith(piece.reason)
+                    # Until when is said beside it, in the reader's zone: what says so in the reason is cut off.
+                    assert (piece.reason == desired.reason) is (desired.until is None)
 
 
 class TestTotals:
@@ -192,11 +195,16 @@ class TestTotals:
     def test_are_elapsed_time(self, zone: str, day: date, on: float, off: float) -> None:
         timing = Timing(timezone=zone, windows=(Window("30 0 * * *", "0 6 * * *"),))
         one = span(zone, day, 1)
-        found = total(make_timeline(cluster(timing), one), one)
-        assert (found.on / HOUR, found.off / HOUR, found.unmanaged / HOUR) == (on, off, 0)
+        text = " ".join(page_of(cluster(timing), shown=one).text.split())
+        assert f"Hours on {on:g} Hours off {off:g} Saved" in text
 
-    def test_unmanaged_time_saves_nothing(self) -> None:
-        assert Totals(6 * HOUR, 6 * HOUR, 12 * HOUR).saved == 0.25
+    def test_unmanaged_time_is_on_as_a_terminal_says(self) -> None:
+        timing = Timing(timezone="Asia/Bangkok", windows=(OFFICE,), enforce_s=3600)
+        hours = find_hours(cluster(timing), NOVEMBER.start, NOVEMBER.end)
+        text = " ".join(page_of(cluster(timing)).text.split())
+        assert describe_hours(hours) == "163.0 h on (158.0 h of it unmanaged), 5.0 h off (3 %)"
+        assert "Hours on 163 Of these unmanaged 158 Hours off 5 Saved 3 %" in text
+        assert "dev 163 5 3 %" in text
 
     def test_halves_of_hours_are_not_rounded_away(self) -> None:
         timing = Timing(timezone="Asia/Bangkok", windows=(Window("0 8 * * mon", "30 9 * * mon"),))

@@ -12,8 +12,8 @@ from scheduler.cli.output import count, line, table
 from scheduler.compare import Beginning, Change, ChangeKind, Comparison, compare_schedules, transitions_in
 from scheduler.config import load_config
 from scheduler.describe import write_local
-from scheduler.handler import select_clusters
-from scheduler.model import Schedules, Transition
+from scheduler.model import Transition
+from scheduler.reconcile import narrow, select_clusters
 from scheduler.report import write_instant
 
 _SIGNS = {ChangeKind.APPEARS: "+ appears", ChangeKind.VANISHES: "- vanishes", ChangeKind.MOVES: "~ moves"}
@@ -41,7 +41,8 @@ def compare_files(old_file: Path, file: Path, names: Optional[List[str]], when: 
     known = {cluster.name for schedules in (old, new) for cluster in schedules.clusters}
     if not set(names or ()) <= known:
         select_clusters(new, names)  # says which is unknown
-    old, new = _narrow(old, names), _narrow(new, names)
+    if names:
+        old, new = narrow(old, names), narrow(new, names)
     span = read_span(when.begin, when.days, new if new.clusters else old, when.now)
     return Compared(old_file, span, compare_schedules(old, new, span.start, span.end))
 
@@ -80,12 +81,6 @@ def comparison_json(compared: Compared) -> Dict[str, Any]:
         ],
         "changes": [_change_json(change) for change in found.changes],
     }
-
-
-def _narrow(schedules: Schedules, names: Optional[List[str]]) -> Schedules:
-    if not names:
-        return schedules
-    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in names))
 
 
 def _texts(found: Comparison, span: Span) -> Iterator[str]:

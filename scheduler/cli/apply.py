@@ -25,10 +25,10 @@ from scheduler.cli.options import (
 )
 from scheduler.cli.output import count, diagnostics, note, show, show_json
 from scheduler.control_plane import is_as_desired
+from scheduler.describe import join_some
 from scheduler.errors import OverdueError, SchedulerError, TemporaryCloudError
-from scheduler.handler import select_clusters
 from scheduler.model import ClusterPlan, HoldKind, Plan, Power, Run
-from scheduler.reconcile import run_once
+from scheduler.reconcile import run_once, select_clusters
 from scheduler.report import run_errors, run_json
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until every server and control plane is as desired.")]
@@ -39,7 +39,6 @@ Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How
 
 _PAUSE_S = 5.0
 _ON_THE_WAY = frozenset({HoldKind.STOPPING, HoldKind.IN_TRANSITION, HoldKind.CONTROL_PLANE})
-_MOST_NAMED = 5
 
 _Step = Tuple[str, str]
 """A cluster, and what is asked of it."""
@@ -214,6 +213,5 @@ def _update(progress: Progress, task: TaskID, ready: int, total: int) -> None:
 def _given_up(seen: Converged, timeout: str) -> str:
     if seen.error:
         return f"stopped waiting: {seen.error}"
-    more = len(seen.missing) - _MOST_NAMED
-    named = f"{', '.join(seen.missing[:_MOST_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    named = join_some(seen.missing)
     return f"gave up after {timeout}: {seen.ready} of {seen.total} servers are as desired; not yet: {named}"

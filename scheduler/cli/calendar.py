@@ -13,10 +13,10 @@ from scheduler.cli.exits import ExitCode
 from scheduler.cli.holidays import note_unknown_dates
 from scheduler.cli.options import (
     DEFAULT_FILE,
-    LONGEST_DAYS,
     AsJson,
     Begin,
     ClusterNames,
+    Days,
     File,
     Span,
     read_span,
@@ -29,12 +29,18 @@ from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state
-from scheduler.handler import select_clusters
 from scheduler.model import Cluster, Schedules, State, Transition
+from scheduler.reconcile import select_clusters
 from scheduler.report import write_instant
-from scheduler.savings import describe_each, describe_hours, describe_not_included, find_hours, money_of_each
+from scheduler.savings import (
+    describe_each,
+    describe_hours,
+    describe_not_included,
+    fill_slots,
+    find_hours,
+    money_of_each,
+)
 
-Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Ics = Annotated[
     Optional[Path],
     typer.Option(
@@ -234,18 +240,9 @@ def _strip(cluster: Cluster, span: Span) -> Strip:
     running, unmanaged = [timedelta()] * slots, [timedelta()] * slots
     for stretch in stretches(cluster, span):
         if stretch.state is not State.STOPPED:
-            _add(running if stretch.state is State.RUNNING else unmanaged, stretch, span)
+            slots_of_state = running if stretch.state is State.RUNNING else unmanaged
+            fill_slots(slots_of_state, _SLOT, span.start, stretch.start, min(stretch.end, span.end))
     return Strip(span.start, _SLOT, [r / _SLOT for r in running], [u / _SLOT for u in unmanaged])
-
-
-def _add(slots: List[timedelta], stretch: Stretch, span: Span) -> None:
-    """Add the part of a stretch that lies in a span to the slots that it touches."""
-    at, end = max(stretch.start, span.start), min(stretch.end, span.end)
-    while at < end:
-        number = (at - span.start) // _SLOT
-        until = min(end, span.start + (number + 1) * _SLOT)
-        slots[number] += until - at
-        at = until
 
 
 def _beginnings_json(schedules: Schedules, span: Span) -> Iterator[Dict[str, Any]]:

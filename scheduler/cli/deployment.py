@@ -18,6 +18,7 @@ from scheduler.deploy.package import build_package
 from scheduler.deploy.runtimes import OFFERED, find_runtime
 from scheduler.deploy.sources import ScheduleFiles
 from scheduler.deploy.wheels import cache_dir
+from scheduler.describe import join_some
 from scheduler.errors import InputError
 from scheduler.model import Function, Schedules
 from scheduler.reconcile import place_clusters
@@ -30,7 +31,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: every answe
 Ask = Callable[[str], bool]
 """Puts a question to a person and returns whether the answer is yes."""
 
-_MOST_NAMED = 5
 _DIGEST_SHOWN = 12
 
 
@@ -166,9 +166,7 @@ def describe_abandoned(abandoned: Abandoned) -> str:
     if abandoned.asleep:
         said.append(f"its control plane is in phase {abandoned.asleep}, and nothing will wake it")
     if abandoned.off:
-        some = ", ".join(abandoned.off[:_MOST_NAMED])
-        more = f" and {len(abandoned.off) - _MOST_NAMED} more" if len(abandoned.off) > _MOST_NAMED else ""
-        said.append(f"{count(len(abandoned.off), 'server')} off, and nothing will start: {some}{more}")
+        said.append(f"{count(len(abandoned.off), 'server')} off, and nothing will start: {join_some(abandoned.off)}")
     return f"{name}: {'; '.join(said)}"
 
 

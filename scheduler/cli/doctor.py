@@ -31,10 +31,9 @@ from scheduler.config import load_checked
 from scheduler.control_plane import ASLEEP
 from scheduler.doctor import Examined, Facts, Finding, Verdict, examine, find_refused_stops
 from scheduler.errors import CloudError, InputError, PermanentCloudError, Problem
-from scheduler.execute import Place, place_of
-from scheduler.handler import select_clusters
-from scheduler.model import CceCluster, Cluster, ControlPlane, Schedules, Server
+from scheduler.model import CceCluster, Cluster, ControlPlane, Place, Schedules, Server, place_of
 from scheduler.observe import find_clusters
+from scheduler.reconcile import select_clusters
 from scheduler.report import error_json, write_instant
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.REFUSED: "red"}

@@ -13,8 +13,8 @@ from scheduler.cli.output import line, show, show_json, table
 from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.evaluate import desired_state
-from scheduler.handler import select_clusters
 from scheduler.model import Schedules
+from scheduler.reconcile import select_clusters
 from scheduler.report import desired_json
 
 Ats = Annotated[

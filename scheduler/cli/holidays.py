@@ -47,7 +47,7 @@ class UnknownPlaceError(Exception):
         super().__init__(message)
 
 
-class Change(NamedTuple):
+class DateChange(NamedTuple):
     """A date whose name differs between two files; None where it is no holiday."""
 
     calendar: str
@@ -146,13 +146,13 @@ def note_unknown_dates(checked: Checked, schedules: Schedules, at: datetime) -> 
             )
 
 
-def find_changes(before: HolidayLock, after: HolidayLock) -> Iterator[Change]:
+def find_changes(before: HolidayLock, after: HolidayLock) -> Iterator[DateChange]:
     """Yield the dates that were added, removed or renamed in the calendars that both have."""
     for key in sorted(before.calendars.keys() & after.calendars.keys()):
         old, new = before.calendars[key].dates, after.calendars[key].dates
         for day in sorted(old.keys() | new.keys()):
             if old.get(day) != new.get(day):
-                yield Change(key, day, old.get(day), new.get(day))
+                yield DateChange(key, day, old.get(day), new.get(day))
 
 
 def _library() -> Any:

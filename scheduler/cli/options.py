@@ -10,9 +10,9 @@ import typer
 
 from scheduler.config import load_config, parse_duration
 from scheduler.errors import InputError, SchedulerError
-from scheduler.handler import parse_at, select_clusters
-from scheduler.localtime import instants_of, local_at
+from scheduler.localtime import check_year, instants_of, local_at, parse_at, read_time
 from scheduler.model import Schedules
+from scheduler.reconcile import select_clusters
 
 DEFAULT_FILE = Path("schedules.yaml")
 LONGEST_DAYS = 366
@@ -41,6 +41,7 @@ Begin = Annotated[
     Optional[str],
     typer.Option("--from", metavar="D", help="The first day or moment, in the first cluster's zone.  [default: today]"),
 ]
+Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List every server that is held.")]
 Region = Annotated[
     Optional[str],
@@ -86,12 +87,14 @@ def read_span(begin: Optional[str], days: int, schedules: Schedules, now: dateti
     zone = ZoneInfo(schedules.clusters[0].timing.timezone)
     first = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     if begin is not None:
-        try:
-            first = datetime.fromisoformat(begin.replace("Z", "+00:00"))
-        except ValueError as e:
+        found = read_time(begin) or read_time(f"{begin}T00:00")
+        if found is None:
             message = f'"{begin}" is not a date or time: write one such as 2026-11-23 or 2026-11-23T08:00'
-            raise typer.BadParameter(message, param_hint="--from") from e
-    if not 2000 <= first.year < 2100:  # noqa: PLR2004
-        raise typer.BadParameter(f'"{begin}" is out of range: write a year from 2000 to 2099', param_hint="--from")
+            raise typer.BadParameter(message, param_hint="--from")
+        first = found
+    try:
+        check_year(first)
+    except ValueError as e:
+        raise typer.BadParameter(f'"{begin}" {e}', param_hint="--from") from e
     start = first.astimezone(timezone.utc) if first.tzinfo else instants_of(zone, first)[0]
     return Span(start, instants_of(zone, local_at(zone, start) + timedelta(days=days))[0], zone)

@@ -15,6 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from scheduler.describe import printable
+
 _UNLIMITED = 10_000
 """Columns of a pipe."""
 _LEAST_WIDTH = 20
@@ -106,11 +108,6 @@ def _plain(cell: RenderableType) -> str:
 def fits(made: RenderableType) -> bool:
     """Whether what `table` returned has its columns, since the terminal has room for them."""
     return isinstance(made, Table)
-
-
-def printable(text: str) -> str:
-    """Return a text with what would steer a terminal written out: names come from outside."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def can_write(text: str) -> bool:

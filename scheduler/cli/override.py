@@ -23,11 +23,10 @@ from scheduler.describe import describe_duration
 from scheduler.document import suggest
 from scheduler.errors import CloudError, InputError, SchedulerError
 from scheduler.evaluate import desired_state, transitions
-from scheduler.execute import Place, place_of
-from scheduler.handler import select_clusters
-from scheduler.localtime import instants_of, local_at
-from scheduler.model import CceCluster, Cluster, Override, Schedules, State
+from scheduler.localtime import read_local
+from scheduler.model import CceCluster, Cluster, Override, Place, Schedules, State, place_of
 from scheduler.observe import find_clusters, missing
+from scheduler.reconcile import select_clusters
 from scheduler.remote_override import LONGEST, OVERRIDE_TAG, read_override, with_override, write_override
 from scheduler.report import error_json, write_instant
 
@@ -181,19 +180,9 @@ def _read_end(lasting: Optional[str], until: Optional[str], zone: ZoneInfo, now:
 def _read_moment(text: str, zone: ZoneInfo) -> datetime:
     """Return the instant of a date and time, with an offset or in a zone."""
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00")).replace(microsecond=0)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - out of range, as is told below
-    if not 2000 <= moment.year < 2100:  # noqa: PLR2004
-        message = f'"{text}" is not a date and time: write one such as 2026-11-23T23:00'
-        raise typer.BadParameter(message, param_hint="--until")
-    if moment.tzinfo:
-        return moment.astimezone(timezone.utc)
-    found = instants_of(zone, moment)
-    if len(found) > 1 or local_at(zone, found[0]) != moment:
-        message = f'"{text}" {"occurs twice" if len(found) > 1 else "does not exist"} in {zone.key}: write its offset'
-        raise typer.BadParameter(message, param_hint="--until")
-    return found[0]
+        return read_local(text, zone).replace(microsecond=0)
+    except ValueError as e:
+        raise typer.BadParameter(f'"{text}" {e}', param_hint="--until") from e
 
 
 def _write(cluster: Cluster, state: State, end: datetime, options: _Options) -> int:

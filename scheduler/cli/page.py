@@ -14,12 +14,12 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Name
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.options import Span
-from scheduler.cli.output import printable
-from scheduler.describe import describe_moment
+from scheduler.describe import describe_moment, printable
 from scheduler.errors import InputError
 from scheduler.evaluate import desired_state, transitions
-from scheduler.localtime import Change, date_flips, first_change, local_at, offset_at
+from scheduler.localtime import Change, changes_between, date_flips, local_at, offset_at
 from scheduler.model import Cluster, ClusterId, Desired, Plan, Rule, Schedules, State, Timing, Window
+from scheduler.savings import Hours, find_hours
 
 _ASSETS = Path(__file__).with_name("assets")
 _INSTANT = timedelta(microseconds=1)
@@ -55,25 +55,12 @@ class Timeline(NamedTuple):
     excluded: Tuple[Excluded, ...]
 
 
-class Totals(NamedTuple):
-    """Elapsed time in each state: an hour that the clocks repeat counts twice, one that they skip does not."""
-
-    on: timedelta
-    off: timedelta
-    unmanaged: timedelta
-
-    @property
-    def saved(self) -> float:
-        """The share of the whole time that is off; unmanaged time saves nothing."""
-        return self.off / (self.on + self.off + self.unmanaged)
-
-
 class Row(NamedTuple):
     """A cluster on the page: ``number`` is its place in the data, ``money`` what a caller knows of its cost."""
 
     number: int
     name: str
-    totals: Totals
+    hours: Hours
     money: Optional[str]
 
 
@@ -110,8 +97,10 @@ def render_page(
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     style, script = (_ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     timelines = _timelines(schedules.clusters, span)
+    one_of_each = {_key(cluster): cluster for cluster in schedules.clusters}
+    hours = {key: find_hours(cluster, span.start, span.end) for key, cluster in one_of_each.items()}
     rows = [
-        Row(number, cluster.name, total(timelines[_key(cluster)], span), (money or {}).get(cluster.name))
+        Row(number, cluster.name, hours[_key(cluster)], (money or {}).get(cluster.name))
         for number, cluster in enumerate(schedules.clusters)
     ]
     return environment.get_template("page.html").render(
@@ -124,7 +113,7 @@ def render_page(
         script=script,
         span=Span(span.start.astimezone(span.zone), span.end.astimezone(span.zone), span.zone),
         style=style,
-        sums=_sum(row.totals for row in rows),
+        sums=_sum(row.hours for row in rows),
         sums_of=len(rows),
     )
 
@@ -141,15 +130,6 @@ def make_timeline(cluster: Cluster, span: Span) -> Timeline:
             pieces.append(piece)
     excluded = _excluded(cluster.timing, span) if cluster.enabled else ()
     return Timeline(asked[0].since, asked[-1].until, tuple(pieces), tuple(excluded))
-
-
-def total(timeline: Timeline, span: Span) -> Totals:
-    """Return how long each state lasts inside a span."""
-    found = dict.fromkeys(_STATES, timedelta())
-    ends = [piece.start for piece in timeline.pieces[1:]] + [span.end]
-    for piece, end in zip(timeline.pieces, ends):
-        found[piece.state] += end - piece.start
-    return Totals(found[State.RUNNING], found[State.STOPPED], found[State.UNMANAGED])
 
 
 def _cuts(cluster: Cluster, span: Span) -> Iterator[datetime]:
@@ -233,16 +213,13 @@ def _groups(clusters: Sequence[Cluster], rows: Sequence[Row], span: Span) -> Lis
     for cluster, row in zip(clusters, rows):
         by_zone.setdefault(cluster.timing.timezone, []).append(row)
     return [
-        Group(zone, tuple(found), tuple(map(_change_text, _changes(ZoneInfo(zone), span.start, span.end))))
+        Group(
+            zone,
+            tuple(found),
+            tuple(map(_change_text, changes_between(ZoneInfo(zone), span.start - _INSTANT, span.end))),
+        )
         for zone, found in by_zone.items()
     ]
-
-
-def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Change]:
-    change = first_change(zone, start - _INSTANT, end)
-    while change is not None:
-        yield change
-        change = first_change(zone, change.at, end)
 
 
 def _change_text(change: Change) -> str:
@@ -251,9 +228,9 @@ def _change_text(change: Change) -> str:
     return f"{before:%a} {before.day} {before:%b %Y}: {before:%H:%M} becomes {after:%H:%M}, {hours:g} hours that day"
 
 
-def _sum(totals: Iterable[Totals]) -> Totals:
-    on, off, unmanaged = zip(*totals)
-    return Totals(*(sum(column, timedelta()) for column in (on, off, unmanaged)))
+def _sum(each: Iterable[Hours]) -> Hours:
+    running, stopped, unmanaged = (sum(column, timedelta()) for column in zip(*each))
+    return Hours(running, stopped, unmanaged)
 
 
 def _data(
@@ -299,7 +276,7 @@ def _offsets(name: str, timelines: Iterable[Timeline]) -> List[Tuple[int, int]]:
     zone = ZoneInfo(name)
     known = [at for t in timelines for at in (t.since, t.until, t.pieces[0].start, t.pieces[-1].start) if at]
     start, end = min(known) - _DAY, max(known) + 367 * _DAY
-    rest = [(_seconds(c.at), int(c.after.total_seconds())) for c in _changes(zone, start, end)]
+    rest = [(_seconds(c.at), int(c.after.total_seconds())) for c in changes_between(zone, start - _INSTANT, end)]
     return [(_seconds(start), int(offset_at(zone, start).total_seconds())), *rest]
 
 

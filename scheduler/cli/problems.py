@@ -17,7 +17,8 @@ from typing import Iterable, Iterator, List, NamedTuple, Sequence, Union
 
 from rich.cells import cell_len
 
-from scheduler.cli.output import diagnostics, note, printable
+from scheduler.cli.output import diagnostics, note
+from scheduler.describe import printable
 from scheduler.document import MAX_BYTES
 from scheduler.errors import Problem
 

@@ -3,21 +3,20 @@
 import os
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from typing import Counter as CounterOf
 
-import typer
 from rich.console import RenderableType
 
 from scheduler.cli.access import NoCredentialsError, Target, open_access
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
-    LONGEST_DAYS,
     AsJson,
     Begin,
     CceEndpoint,
     ClusterNames,
+    Days,
     Endpoint,
     File,
     Region,
@@ -41,7 +40,6 @@ from scheduler.savings import (
     write_hours,
 )
 
-Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 _HOUR = timedelta(hours=1)
 _UNKNOWN = "-"
 

@@ -14,9 +14,10 @@ from scheduler.cli.calendar import check_ending, write_beside
 from scheduler.cli.exits import ExitCode
 from scheduler.cli.options import (
     DEFAULT_FILE,
-    LONGEST_DAYS,
     AsJson,
+    Begin,
     ClusterNames,
+    Days,
     File,
     Span,
     load_selected,
@@ -39,11 +40,6 @@ _HOUR_S = 3600
 _COLUMNS = ("CLUSTER", "SERVERS", "STARTS", "STOPS", "HOURS ON", "OF", "HOURS OFF", "SAVED")
 _FEWER_COLUMNS = ("CLUSTER", "STARTS", "STOPS", "HOURS OFF", "SAVED")
 _FEWEST_COLUMNS = ("CLUSTER", "SAVED")
-From = Annotated[
-    Optional[str],
-    typer.Option("--from", metavar="T", help="The first day or moment, in the first cluster's zone.  [default: today]"),
-]
-Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=LONGEST_DAYS, help="How many days.")]
 Every = Annotated[
     Optional[str],
     typer.Option("--every", metavar="DURATION", help="The period of the timer.  [default: function.every of the file]"),
@@ -64,7 +60,7 @@ def simulate(  # noqa: PLR0913 - one for each option
     *,
     file: File = DEFAULT_FILE,
     cluster: ClusterNames = None,
-    begin: From = None,
+    begin: Begin = None,
     days: Days = 3,
     every: Every = None,
     nodes: Nodes = 3,

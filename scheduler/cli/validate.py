@@ -1,6 +1,6 @@
 """``validate``: every problem of a schedules file at once, or what it says."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, Dict, List
 
 from scheduler.caution import find_cautions, find_stale
@@ -11,9 +11,8 @@ from scheduler.cli.problems import show_problems
 from scheduler.config import load_checked
 from scheduler.describe import describe_window
 from scheduler.errors import ConfigError, Problem
+from scheduler.localtime import earliest_date
 from scheduler.model import Cluster, OnExcludedDates, Schedules, State, Timing
-
-_HALF_DAY = timedelta(hours=12)
 
 
 def validate(*, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
@@ -68,7 +67,7 @@ def _when(cluster: Cluster, now: datetime) -> str:
 
 def _describe_constant(timing: Timing, state: State, now: datetime) -> str:
     """Say what a constant state is, and what is going to change it for a while."""
-    today = (now - _HALF_DAY).date().isoformat()  # where it is earliest
+    today = earliest_date(now)
     on_dates = timing.on_excluded_dates
     changes = on_dates is not OnExcludedDates.NO_START and on_dates.value != state.value
     dates = sum(day >= today for day in timing.excluded_dates) if changes else 0

@@ -70,6 +70,7 @@ from scheduler.errors import (
     UnknownOutcomeError,
     UntrustedAnswerError,
 )
+from scheduler.localtime import parse_api_time
 from scheduler.settings import Credentials
 
 PACKAGE = "default"
@@ -447,10 +448,7 @@ def _part(value: Any, name: str) -> Any:
 def _instant(value: object) -> Optional[datetime]:
     """Return an instant of the API, which says neither zone nor, in places, a readable time: UTC is meant."""
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except ValueError:
-            return None
+        value = parse_api_time(value)
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""A cloud to try schedules on: Huawei ECS in memory, on a loopback socket, with scripted time.
+"""A cloud to try schedules on: Huawei's ECS, CCE and FunctionGraph in memory, on a loopback socket, with scripted time.
 
 The real SDK talks to it, signatures included, so what works here works for the reasons it will work there::
 

@@ -1,4 +1,4 @@
-"""The state of the simulated cloud: servers, keys, jobs, and what was asked of it.
+"""The state of the simulated cloud: servers, keys, jobs, and what was asked of it; clusters and functions hang on it.
 
 Time stands still until `SimulatedCloud.advance_to` moves it, so a month passes in the time that its calls take.
 A server obeys a start or stop as the real one does: its task state changes at once, its status when the time is up.
@@ -74,7 +74,7 @@ class _InFlight:
 
 
 class SimulatedCloud:
-    """Huawei ECS in memory, with scripted time and behaviour.
+    """Huawei's ECS, CCE and FunctionGraph in memory, with scripted time and behaviour.
 
     The keyword arguments are attributes as well and may change at any time. ``strict_batches``: one bad server
     refuses its whole batch, otherwise it fails alone. ``marker_supported``: without, a listing ignores markers.

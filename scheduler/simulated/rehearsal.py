@@ -19,6 +19,7 @@ from scheduler.evaluate import desired_state
 from scheduler.handler import handle
 from scheduler.model import Cluster, ControlPlane, Membership, Power, Schedules, State
 from scheduler.reconcile import place_clusters
+from scheduler.savings import fill_slots
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Record
 from scheduler.simulated.chaos import random_faults
@@ -317,12 +318,8 @@ def _shares(histories: Sequence[Sequence[Tuple[datetime, bool]]], script: Script
     for changes in histories:
         ends = [at for at, _ in changes[1:]] + [script.end]
         for (since, is_on), end in zip(changes, ends):
-            at = max(since, script.start)
-            while is_on and at < min(end, script.end):
-                number = (at - script.start) // SLOT
-                until = min(end, script.end, script.start + (number + 1) * SLOT)
-                running[number] += until - at
-                at = until
+            if is_on:
+                fill_slots(running, SLOT, script.start, since, min(end, script.end))
     whole = [min(SLOT, script.end - script.start - n * SLOT) * max(len(histories), 1) for n in range(slots)]
     return tuple(part / full for part, full in zip(running, whole))
 
