@@ -31,7 +31,7 @@ from scheduler.errors import ConfigError, Problem
 from scheduler.evaluate import cron_problem, fires_alike
 from scheduler.function import read_function
 from scheduler.hours import parse_hours
-from scheduler.localtime import find_zone, read_local, suggest_zones
+from scheduler.localtime import EARLIEST, LATEST, find_zone, read_local, suggest_zones
 from scheduler.model import (
     OVERDUE_AFTER_S,
     AutoscaledPools,
@@ -352,6 +352,10 @@ class _Builder:
                 self._report(path, f"{quote(part)} is not a date of the calendar: write one such as 2026-12-05")
                 return []
         first, last = ends[0], ends[-1]
+        if not (EARLIEST.year < first.year and last.year < LATEST.year):
+            message = f"is out of range: write a year from {EARLIEST.year + 1} to {LATEST.year - 1}"
+            self._report(path, f"{quote(text)} {message}")
+            return []
         if last < first:
             self._report(path, f"{quote(text)} is backwards: write {last}..{first}")
             return []
@@ -428,7 +432,8 @@ class _Builder:
         excluded = self._read_excluded_dates(path, data)
         self._check_patterns(path, data)
         zone = (when and when.timezone) or self._cluster_zone(path, data) or self._file_zone
-        overrides = self._read_overrides(path, data, zone)
+        is_known = when is not None and not self._zone_problems
+        overrides = self._read_overrides(path, data, zone if is_known else "UTC")  # where every local time exists
         name, cluster_id = self._get(path, data, "name"), self._get(path, data, "cluster_id")
         if when is None:
             return None

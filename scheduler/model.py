@@ -155,6 +155,11 @@ class Cluster(NamedTuple):
     membership: Membership = Membership.TAGS
     enabled: bool = True
 
+    @property
+    def claims_by_nodes(self) -> bool:
+        """Whether CCE's list of its nodes alone says which servers are its own, managed at the moment or not."""
+        return self.enabled and self.membership is Membership.NODES
+
 
 class Limits(NamedTuple):
     """Guards over a whole run; None is no limit."""
@@ -185,13 +190,17 @@ class Prices(NamedTuple):
 
 
 class Schedules(NamedTuple):
-    """A whole schedules file, checked."""
+    """A whole schedules file, checked, or some of its clusters.
+
+    ``bystanders`` are then those of the others that may claim a server by CCE's list of their nodes.
+    """
 
     clusters: Tuple[Cluster, ...]
     limits: Limits = Limits()
     function: Function = Function()
     remote_overrides: bool = False
     prices: Optional[Prices] = None
+    bystanders: Tuple[Cluster, ...] = ()
 
     @property
     def calendars_end(self) -> Optional[CalendarsEnd]:

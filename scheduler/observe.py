@@ -1,9 +1,9 @@
 """What is seen of one region and project, with as few calls as its clusters need, and what they are planned from.
 
 Called are, in this order: CCE's clusters, once, where one of them hibernates or overrides are read from tags; CCE's
-nodes of the clusters whose members or pools they tell; the ECS servers. Servers of node lists are asked for by id as
-long as that is one call (`IDS_SIZE`); beyond, one listing of everything takes fewer. A cluster without any member
-by tag is looked for in its node list.
+nodes of the clusters whose members or pools they tell, and of those that may claim a server by them; the ECS servers.
+Servers of node lists are asked for by id as long as that is one call (`IDS_SIZE`); beyond, one listing of everything
+takes fewer. A cluster without any member by tag is looked for in its node list.
 """
 
 from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -51,8 +51,9 @@ def observe(
         except CloudError as e:
             failed[cluster.cluster_id] = e
 
-    for cluster in managed:
-        if reads_nodes(cluster):
+    ids = {cluster.cluster_id for cluster in managed}
+    for cluster in clusters:  # what another one claims is not touched, be that managed at the moment or not
+        if reads_nodes(cluster) if cluster.enabled and cluster.cluster_id in ids else cluster.claims_by_nodes:
             read(cluster)
 
     def list_all() -> Sequence[Server]:

@@ -5,6 +5,7 @@ planned, is ``reconcile.py``, which imports this only for a run of which anythin
 """
 
 from datetime import datetime
+from http import HTTPStatus
 from threading import Lock
 from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
 
@@ -236,7 +237,10 @@ def _is_waited_for(planned: ClusterPlan, step: ControlPlanePlan) -> bool:
 
 
 def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> ClusterPlan:
-    """Warn of a cluster without members, and of one whose members no tag names; fail if neither source can tell."""
+    """Warn of a cluster without members, and of one whose members no tag names; fail if neither source can tell.
+
+    At once where CCE knows no such cluster, and under a constant state; else once that is overdue.
+    """
     cluster_id = planned.cluster.cluster_id
     tag = f"no server carries the tag {CLUSTER_TAG}={cluster_id}"
     if cluster_id in seen.by_nodes:
@@ -244,8 +248,14 @@ def _with_members_told(planned: ClusterPlan, seen: Seen, moment: Moment) -> Clus
     if seen.members.servers[cluster_id] or cluster_id == EVERY_CLUSTER:
         return planned
     late_s, error = _late_s(planned, moment), seen.failed.get(cluster_id)
+    if error is not None and error.status_code == HTTPStatus.NOT_FOUND:
+        return planned._replace(error=planned.error or error)
     where = f"and CCE's list of its nodes cannot be read ({error})" if error else "and CCE lists no node of it"
     warning = f"{tag}, {where}: check cluster_id, region and project_id"
+    desired = planned.desired
+    if error is not None and desired.since is None and desired.rule.kind != "override":
+        # Under a constant state nothing says since when it is late.
+        return planned._replace(warnings=(warning,), error=planned.error or error)
     overdue = (Overdue("its servers cannot be found", late_s),) if error and late_s is not None else ()
     return planned._replace(warnings=(warning,), overdue=(*planned.overdue, *overdue))
 

@@ -44,7 +44,6 @@ from scheduler.model import (
     Hold,
     HoldKind,
     Limits,
-    Membership,
     Node,
     NodePool,
     Overdue,
@@ -111,7 +110,7 @@ def find_members(
     """
     clusters = list(clusters)
     wanted = {c.cluster_id for c in clusters}
-    by_list = {*by_nodes, *(c.cluster_id for c in clusters if c.enabled and c.membership is Membership.NODES)}
+    by_list = {*by_nodes, *(c.cluster_id for c in clusters if c.claims_by_nodes)}
     found: Dict[str, List[Server]] = {cluster_id: [] for cluster_id in wanted}
     claims: Dict[ServerId, List[str]] = {}
     prefix = f"{CLUSTER_TAG}="
@@ -216,7 +215,7 @@ def find_overdue(
             continue
         if (server.status or "").upper() == _SETTLED[desired.state] and not server.task_state:
             continue  # a frozen one that is off all the same
-        begun = _later(desired.since, server.created) if desired.since else parse_api_time(server.updated)
+        begun = _begun(desired, server)
         if begun is not None and (moment.now - begun).total_seconds() >= limit_s:
             yield Overdue(_seen_as(server), int((moment.now - begun).total_seconds()), server)
 
@@ -253,9 +252,16 @@ def _hangs(cluster: Cluster, desired: Desired, server: Server, moment: Moment) -
     return moment.now - begun >= timedelta(seconds=cluster.hard_after_s)
 
 
-def _later(since: datetime, text: Optional[str]) -> datetime:
-    created = parse_api_time(text)
-    return since if created is None else max(since, created)
+def _begun(desired: Desired, server: Server) -> Optional[datetime]:
+    """Return since when a server should be as desired; None where that is not known.
+
+    Whatever happened before it, a constant state has no transition of its own.
+    """
+    if desired.since is None or desired.rule.kind == "state":
+        updated = parse_api_time(server.updated)
+        return updated and max(updated, desired.since or updated)
+    created = parse_api_time(server.created)
+    return desired.since if created is None else max(created, desired.since)
 
 
 def _seen_as(server: Server) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Container, Dict, Iterable, List, Optional, Tup
 from scheduler.describe import join_some
 from scheduler.errors import InputError, SchedulerError
 from scheduler.evaluate import desired_state
-from scheduler.model import Clock, ClusterPlan, Place, Plan, Run, Schedules, State, place_of
+from scheduler.model import Clock, Cluster, ClusterPlan, Desired, Place, Plan, Rule, Run, Schedules, State, place_of
 
 if TYPE_CHECKING:
     from scheduler.cloud import Cloud, Connect
     from scheduler.place import Wanted
+
+_NOT_ASKED = Desired(State.UNMANAGED, "not asked for", Rule("enabled"), None, None)
 
 
 def run_once(  # noqa: PLR0913 - two of them are switches
@@ -45,6 +47,10 @@ def run_once(  # noqa: PLR0913 - two of them are switches
     groups: "Dict[Place, List[Wanted]]" = {}
     for wanted in map(Wanted, schedules.clusters, desired):
         groups.setdefault(place_of(wanted.cluster.region, wanted.cluster.project_id), []).append(wanted)
+    for cluster in schedules.bystanders:
+        place = place_of(cluster.region, cluster.project_id)
+        if place in groups:
+            groups[place].append(Wanted(cluster, _NOT_ASKED))
     clouds: "Dict[Place, Cloud]" = {}
 
     def open_cloud(place: Place) -> "Cloud":
@@ -83,25 +89,32 @@ def select_clusters(schedules: Schedules, names: Optional[Iterable[str]]) -> Sch
 
 def narrow(schedules: Schedules, names: Container[str]) -> Schedules:
     """Return only the clusters of these names, some of which may be in another file."""
-    return schedules._replace(clusters=tuple(c for c in schedules.clusters if c.name in names))
+    others = [c for c in schedules.clusters if c.name not in names]
+    return schedules._replace(
+        clusters=tuple(c for c in schedules.clusters if c.name in names),
+        bystanders=(*schedules.bystanders, *(c for c in others if c.claims_by_nodes)),
+    )
 
 
 def place_clusters(schedules: Schedules, region: Optional[str], project_id: Optional[str]) -> Schedules:
     """Give clusters without region or project those of the settings. Raises `InputError` where that leaves a gap."""
-    if all(c.region and c.project_id for c in schedules.clusters):
+    if all(c.region and c.project_id for c in (*schedules.clusters, *schedules.bystanders)):
         return schedules
-    placed = [
-        c
-        if c.region and c.project_id
-        else c._replace(region=c.region or region or None, project_id=c.project_id or project_id or None)
-        for c in schedules.clusters
-    ]
+
+    def place(cluster: Cluster) -> Cluster:
+        if cluster.region and cluster.project_id:
+            return cluster
+        return cluster._replace(
+            region=cluster.region or region or None, project_id=cluster.project_id or project_id or None
+        )
+
+    placed = [place(cluster) for cluster in schedules.clusters]
     for word, what in (("region", "region"), ("project_id", "project id")):
         lacking = [c.name for c in placed if c.enabled and not getattr(c, word)]
         if lacking:
             names = join_some(lacking)
             raise InputError(f"no {what} for {names}: write `{word}:` under `defaults:` or set it in the settings")
-    return schedules._replace(clusters=tuple(placed))
+    return schedules._replace(clusters=tuple(placed), bystanders=tuple(map(place, schedules.bystanders)))
 
 
 def _check_calendars(schedules: Schedules, at: datetime) -> Tuple[Tuple[str, ...], Optional[SchedulerError]]:

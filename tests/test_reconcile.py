@@ -22,6 +22,7 @@ from scheduler.model import (
     ControlPlane,
     Exclude,
     HoldKind,
+    Membership,
     OnExcludedDates,
     Power,
     Schedules,
@@ -30,7 +31,7 @@ from scheduler.model import (
     Timing,
     Window,
 )
-from scheduler.reconcile import place_clusters, run_once
+from scheduler.reconcile import place_clusters, run_once, select_clusters
 from scheduler.remote_override import OVERRIDE_TAG, write_override
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SimulatedCloud, SimulatedServer, serve
@@ -220,6 +221,52 @@ def test_an_unmanaged_cluster_beside_a_managed_one_is_left_alone(cloud: Simulate
     assert [hold.kind for hold in run.plan.clusters[1].holds] == [HoldKind.UNMANAGED]
     cloud.advance_to(NOW + FIVE_MINUTES)
     assert statuses(cloud) == {"dev": "SHUTOFF", "test": "ACTIVE", "batch": "SHUTOFF"}
+
+
+def test_a_server_is_left_alone_that_a_cluster_claims_of_which_nothing_is_asked(
+    cloud: SimulatedCloud, endpoint: str
+) -> None:
+    """Nor does it matter whether that is so because it is unmanaged, or because only others were named."""
+    server = cloud.add_server(cluster_id=DEV)
+    cloud.clusters.add_node(
+        cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST), "n", server=server, is_tagged=False
+    )
+    given_up = Timing("UTC", windows=(Window("0 8 * * *", "0 10 * * *"),), enforce_s=60)
+    claims = make_cluster("test", TEST, timing=given_up, membership=Membership.NODES)
+    both = make_schedules(make_cluster(), claims)
+    for schedules in (both, select_clusters(both, ["dev"]), place_clusters(select_clusters(both, ["dev"]), "r", "p")):
+        run = run_once(schedules, NOW, connector(endpoint), CLOCK)
+        assert [hold.kind for hold in run.plan.clusters[0].holds] == [HoldKind.CLAIMED]
+    assert not posts(cloud)
+
+
+def test_an_entry_that_is_not_enabled_claims_nothing(cloud: SimulatedCloud, endpoint: str) -> None:
+    server = cloud.add_server(cluster_id=DEV)
+    cloud.clusters.add_node(
+        cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST), "n", server=server, is_tagged=False
+    )
+    old = make_cluster("test", TEST, enabled=False, membership=Membership.NODES)
+    run_once(make_schedules(make_cluster(), old), NOW, connector(endpoint), CLOCK)
+    assert [power for power, _ in posts(cloud)] == [Power.STOP_SOFT]
+
+
+@pytest.mark.parametrize(
+    "timing", [Timing("UTC", State.STOPPED), Timing("UTC", windows=(Window("0 8 * * *", "55 11 * * *"),))]
+)
+def test_a_cluster_that_cce_does_not_know_is_a_failure_at_once(endpoint: str, timing: Timing) -> None:
+    run = run_once(make_schedules(make_cluster(timing=timing)), NOW, connector(endpoint), CLOCK)
+    assert "does not exist in this project" in str(run.plan.clusters[0].error)
+    assert run.has_failed
+
+
+def test_members_that_nobody_can_tell_are_a_failure_at_once_under_a_constant_state(
+    cloud: SimulatedCloud, endpoint: str
+) -> None:
+    cloud.clusters.add("dev", project_id=PROJECT, cluster_id=DEV)
+    cloud.faults = failing_at(failing(403, "CCE.01403001"), project_id=f"{DEV}/nodes")
+    run = run_once(make_schedules(make_cluster()), NOW, connector(endpoint), CLOCK)
+    assert isinstance(run.plan.clusters[0].error, PermanentCloudError)
+    assert run.has_failed
 
 
 def test_every_place_is_listed_once(cloud: SimulatedCloud, endpoint: str) -> None:
@@ -419,6 +466,8 @@ def test_after_a_run_has_been_obeyed_the_next_does_nothing(
     strict: bool,  # noqa: FBT001
 ) -> None:
     cloud = SimulatedCloud(NOW, strict_batches=strict)
+    for cluster_id in (DEV, TEST, BATCH):
+        cloud.clusters.add(cluster_id, project_id=PROJECT, cluster_id=cluster_id)
     for fields in servers:
         if not (fields["locked"] or fields["frozen"]):  # what an answer does not show, nobody can heed
             cloud.add_server(**fields)
