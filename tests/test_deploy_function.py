@@ -139,10 +139,14 @@ class TestDifferences:
         assert list(dict.fromkeys(parts)) == list(Part)
 
     def test_warn_of_what_is_left_as_it_is(self) -> None:
-        found = FOUND._replace(has_vpc=True, triggers=(TIMER, Trigger("2", "OBS", "", "", is_active=True)))
+        assert not list(find_warnings(FOUND))
+        found = FOUND._replace(
+            has_vpc=True, has_secrets=True, triggers=(TIMER, Trigger("2", "OBS", "", "", is_active=True))
+        )
         warnings = list(find_warnings(found))
         assert [text.split(":")[0] for text in warnings] == [
             "VPC access is on",
+            "it has encrypted variables, which nobody can read",
             "the OBS trigger 2 runs it too, and is left as it is",
         ]
 

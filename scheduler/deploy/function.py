@@ -67,6 +67,7 @@ class Found(NamedTuple):
     age_s: Optional[int]
     triggers: Tuple[Trigger, ...]
     has_vpc: bool = False
+    has_secrets: bool = False
 
     def __repr__(self) -> str:
         return f"Found({self.urn}, ...)"  # the user data of a function that is not ours may have keys in it
@@ -251,6 +252,8 @@ def find_warnings(found: Optional[Found]) -> Iterator[str]:
         return
     if found.has_vpc:
         yield "VPC access is on: without a NAT gateway the function reaches no cloud API; turn it off in the console"
+    if found.has_secrets:
+        yield "it has encrypted variables, which nobody can read: a change of its settings may remove them"
     for trigger in found.triggers:
         if not trigger.is_ours:
             yield f"the {trigger.kind} trigger {trigger.name or trigger.trigger_id} runs it too, and is left as it is"

@@ -190,6 +190,7 @@ class FunctionGraph:
             age_s=_number(_part(asynchronous, "max_async_event_age_in_seconds")),
             triggers=tuple(_trigger(trigger) for trigger in _list(triggers)),
             has_vpc=bool(_part(config.func_vpc, "vpc_id")),
+            has_secrets=_text(config.encrypted_user_data) not in ("", "{}"),
         )
 
     def create(self, wanted: Wanted, archive: bytes) -> str:
