@@ -439,6 +439,22 @@ def test_refuses_an_endpoint_that_the_sdk_would_not_use_as_written(endpoint: str
     assert str(raised.value) == f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path'
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://user:secret@ecs.example.com",
+        "https://secret@ecs.example.com",
+        "user:secret@ecs.example.com",
+        "https://user:sec@secret@ecs.example.com",
+        "ftp://user:secret@ecs.example.com",
+    ],
+)
+def test_quotes_no_password_of_an_endpoint(endpoint: str) -> None:
+    with pytest.raises(InputError) as raised:
+        check_endpoint(endpoint)
+    assert str(raised.value) == 'endpoint "ecs.example.com" cannot be used: write https://HOST, without a user name'
+
+
 @pytest.mark.parametrize("endpoint", ["http://ecs.example.com", "http://127.0.0.1.example.com", "http://10.0.0.1"])
 def test_refuses_plain_http_beyond_the_own_machine(endpoint: str) -> None:
     with pytest.raises(InputError) as raised:

@@ -255,7 +255,9 @@ def check_endpoint(endpoint: str) -> str:
 
     The SDK drops a path without a word; plain http would send a security token in the clear.
     """
-    refusal = InputError(f'endpoint "{endpoint}" cannot be used: write https://HOST, without a path')
+    shown = endpoint.rpartition("@")[2]  # what goes before may be a password
+    left_out = "a path" if shown == endpoint else "a user name"
+    refusal = InputError(f'endpoint "{shown}" cannot be used: write https://HOST, without {left_out}')
     try:
         parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
         has_port = parts.port != 0
@@ -265,7 +267,7 @@ def check_endpoint(endpoint: str) -> str:
     if parts.scheme not in ("http", "https") or not is_host:
         raise refusal
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise InputError(f'endpoint "{endpoint}" is not encrypted: write https://{parts.netloc}')
+        raise InputError(f'endpoint "{shown}" is not encrypted: write https://{parts.netloc}')
     return f"{parts.scheme}://{parts.netloc}"
 
 
