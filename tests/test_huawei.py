@@ -187,7 +187,10 @@ def test_a_project_without_rights_is_a_permanent_failure(cloud: SimulatedCloud, 
     error = failure(do, client)
     assert type(error) is PermanentCloudError
     assert (error.code, error.status_code) == ("Ecs.0003", 403)
-    assert str(error).endswith("grant ecs:cloudServers:list, :start and :stop in this project")
+    assert str(error).endswith(
+        "grant ecs:cloudServers:list, :start and :stop in this project, "
+        "and check that the account is neither frozen nor out of balance"
+    )
     assert len(cloud.ledger) == 1
 
 
@@ -207,6 +210,7 @@ T, P, U = TemporaryCloudError, PermanentCloudError, UnknownOutcomeError
         pytest.param((403, "Ecs.0110"), (P, RefusedError), id="no right on a server"),
         pytest.param((404, "APIGW.0101"), (P, P), id="no such API"),
         pytest.param((404, "Ecs.0114"), (P, RefusedError), id="no such server"),
+        pytest.param((408, "APIGW.0201"), (T, U), id="request timeout"),
         pytest.param((409, "Ecs.9999"), (P, P), id="conflict"),
         pytest.param((429, "APIGW.0308"), (ThrottledCloudError, ThrottledCloudError), id="throttled"),
         pytest.param((400, "Common.1503"), (ThrottledCloudError, ThrottledCloudError), id="flow limit"),

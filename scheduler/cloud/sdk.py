@@ -53,6 +53,8 @@ _BUSY = frozenset({"CCE.01429002", "CCE.01429003"})
 _NOT_IN_THIS_STATE = "the cluster does not allow this in its present state"
 _UNPAID = frozenset({"CCE.01429004"})
 """Sent with status 429, yet no limit of calls: the account's balance is too low."""
+_NO_RIGHT_OR_UNPAID = "Ecs.0003"
+"""Sent for a right that is lacking, a frozen account and a balance that is too low alike."""
 _REFUSED = frozenset(
     {
         "conflictingRequest",
@@ -328,7 +330,7 @@ def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) 
         return ThrottledCloudError, "the platform's limit is reached, the next run goes on"
     if acts and code in _REFUSED:
         return RefusedError, "the batch was refused because of its servers"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         if acts:
             return UnknownOutcomeError, "the next listing shows whether it acted"
         return TemporaryCloudError, "the next run tries again"
@@ -346,7 +348,9 @@ def _advise(status: int, code: str, needs: Needs) -> str:
     if _is_about_state(code):
         return _NOT_IN_THIS_STATE
     if status == HTTPStatus.FORBIDDEN:
-        return f"grant {needs.action} in this project"
+        advice = f"grant {needs.action} in this project"
+        also = ", and check that the account is neither frozen nor out of balance"
+        return f"{advice}{also if code == _NO_RIGHT_OR_UNPAID else ''}"
     if not code or code.startswith(("APIGW.", "APIG.")):
         return "check the region and the endpoint"
     if status == HTTPStatus.NOT_FOUND and needs.absent:
