@@ -214,6 +214,12 @@ class TestWriting:
         ended = scene.override("dev", "running", "--until", moment)
         assert (ended.code, problem in " ".join(ended.stderr.split())) == (64, True)
 
+    def test_needs_no_region_that_is_known_where_an_endpoint_is_given(self, scene: Scene) -> None:
+        scene.file.write_text(TEXT.replace("ap-southeast-2", "xx-private-1"), encoding="utf-8")
+        for arguments in (("dev", "running", "--for", "1h"), ("--list",), ("--clear", "dev")):
+            ended = scene.override(*arguments)
+            assert (ended.code, ended.stderr) == (0, "")
+
     def test_needs_the_right_to_write_tags(self, scene: Scene) -> None:
         scene.cloud.add_credentials(SIMULATED_AK, SIMULATED_SK, may=["cce:cluster:list"])
         ended = scene.override("dev", "running", "--for", "1h")

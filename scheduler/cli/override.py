@@ -113,7 +113,8 @@ def override(  # noqa: PLR0913 - one for each option
         message = "a tag has no room for a reason: leave it out, or write the override into the schedules file"
         raise typer.BadParameter(message, param_hint="--reason")
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    options = _Options(Target(region, None, is_simulated=False, cce_endpoint=cce_endpoint), now, as_json)
+    # Only CCE is called: with its endpoint given, that of ECS need not be known either.
+    options = _Options(Target(region, cce_endpoint, is_simulated=False, cce_endpoint=cce_endpoint), now, as_json)
     schedules = load_config(file)
     asked = cluster is not None or state is not None or lasting is not None or until is not None
     if listing + (clear is not None) + asked != 1:
