@@ -147,6 +147,19 @@ def test_a_full_disk_is_no_bug(arguments: Sequence[str]) -> None:
     assert (done.returncode, done.stderr) == (1, message)
 
 
+@pytest.mark.parametrize("arguments", [("evaluate",), ("evaluate", "--json"), ("calendar", "--ics", "-"), ("--help",)])
+def test_a_closed_stdout_is_no_bug(arguments: Sequence[str]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own program
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "scheduler", *arguments],
+        check=False,
+        stderr=subprocess.PIPE,
+        cwd=GOLDEN,
+        env=environment({}),
+    )
+    message = b"error: stdout is closed, so nothing was done: send it to a file, or to /dev/null\n"
+    assert (done.returncode, done.stderr) == (1, message)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

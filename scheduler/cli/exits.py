@@ -47,6 +47,9 @@ class ExitCode(IntEnum):
 
 def finish(command: Callable[[], object], arguments: Sequence[str], names: Sequence[str]) -> int:
     """Run a command and return its exit code; ``arguments`` are its own, ``names`` those of all commands."""
+    if sys.stdout is None:  # what it finds could not be told, and its next file would take the place of stdout
+        note("error: stdout is closed, so nothing was done: send it to a file, or to /dev/null", "red")
+        return ExitCode.FAILED
     try:
         code = command()
         sys.stdout.flush()
