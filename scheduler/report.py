@@ -17,6 +17,7 @@ from scheduler.model import (
     ControlPlaneOutcome,
     Desired,
     Hold,
+    HoldKind,
     Outcome,
     Overdue,
     Plan,
@@ -28,7 +29,8 @@ from scheduler.model import (
 
 _MOST_LISTED = 100
 """Of more servers than this in one list only counts are given, so that a result and a log line stay small."""
-
+_DRIFTED = frozenset({HoldKind.NEEDS_PERSON, HoldKind.STOPPING, HoldKind.IN_TRANSITION, HoldKind.CONTROL_PLANE})
+"""Holds of servers that are not as desired and of which no person said that they are to be left alone."""
 
 _STEPS = (
     (ControlPlaneAction.HIBERNATE, "hibernated", "would hibernate"),
@@ -93,8 +95,7 @@ def run_json(run: Run, action: str) -> Json:
         "warnings": list(run.plan.warnings),
     }
     failures = find_failures(run)
-    if failures:
-        data.update(_api_json(failures[0].error))
+    data.update(next(filter(None, (_api_json(failure.error) for failure in failures)), {}))
     return {
         "status": "error" if failures else "success",
         "message": summarise(run, failures),
@@ -229,7 +230,9 @@ def log_lines(run: Run, action: str) -> Iterable[Json]:
 
 
 def _drifts(planned: ClusterPlan) -> bool:
-    """Whether a control plane is not as desired: each run says so, with what it does about it or why it does not."""
+    """Whether a server or a control plane is not as desired, and nobody asked for that: each run says so, and why."""
+    if any(hold.kind in _DRIFTED for hold in planned.holds):
+        return True
     if planned.control_plane is None:
         return False
     from scheduler.control_plane import is_as_desired  # only by a run that has looked at one

@@ -176,6 +176,15 @@ def test_a_one_shot_failure_carries_what_the_api_gave() -> None:
     assert data == {"server_list": [shown(OFF)], "error_code": "EPS.0003", "status_code": 403, "request_id": "r-1"}
 
 
+def test_a_result_carries_what_the_api_gave_with_whichever_failure_it_was() -> None:
+    overdue = ClusterPlan(BANGKOK, DESIRED, overdue=(Overdue("its servers cannot be found", 7200),))
+    own = ClusterPlan(make_cluster("test", TEST), DESIRED, error=InputError("wrong"))
+    bare = Outcome("dev", Power.STOP_SOFT, OFF, PermanentCloudError("no answer"))
+    run = Run(Plan(NOW, (own, overdue)), (bare, Outcome("dev", Power.STOP_SOFT, ON, REFUSED)))
+    data = run_json(run, "converge")["data"]
+    assert subset(data, "error_code", "status_code", "request_id") == ["EPS.0003", 403, "r-1"]
+
+
 @pytest.mark.parametrize(
     ("error", "data"),
     [
@@ -302,6 +311,18 @@ def test_the_log_has_a_line_for_each_cluster_that_did_something_and_one_for_the_
     assert clusters[2]["warnings"] == ["no server"]
     assert subset(summary, "event", "action", "status", "dry_run") == ["run", "converge", "error", False]
     assert summary["message"] == summarise(run, find_failures(run))
+
+
+DRIFTED = frozenset({HoldKind.NEEDS_PERSON, HoldKind.STOPPING, HoldKind.IN_TRANSITION, HoldKind.CONTROL_PLANE})
+
+
+@pytest.mark.parametrize("kind", HoldKind)
+def test_the_log_tells_of_servers_that_are_not_as_desired_and_not_of_those_left_alone_on_purpose(
+    kind: HoldKind,
+) -> None:
+    held = ClusterPlan(BANGKOK, DESIRED, holds=(Hold(HoldKind.ALREADY, OFF, "already"), Hold(kind, ON, "why")))
+    told = [line["held"] for line in log_lines(Run(Plan(NOW, (held,))), "converge") if line["event"] == "cluster"]
+    assert told == ([{"already": 1, kind.value: 1}] if kind in DRIFTED else [])
 
 
 def test_a_run_with_nothing_to_do_is_one_line() -> None:
