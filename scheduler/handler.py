@@ -12,11 +12,12 @@ import json
 import os
 import time
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from scheduler.compiled import load_compiled
 from scheduler.errors import InputError, SchedulerError
-from scheduler.evaluate import desired_state
+from scheduler.evaluate import desired_state, transitions
 from scheduler.localtime import parse_at, read_instant
 from scheduler.model import EVERY_CLUSTER, Clock, Cluster, HoldKind, Schedules, State, Timing
 from scheduler.reconcile import place_clusters, run_once, select_clusters
@@ -31,6 +32,9 @@ _KEYS = ("action", "clusters", "dry_run", "at")
 _MARGIN_S = 2.0
 """Left at the end of a run for its result, before the platform would kill it."""
 _OLDEST = timedelta(minutes=10)
+_UNDONE_WITHIN = timedelta(days=366)
+_MOST_TRANSITIONS = 1000
+"""How far ahead is looked for what will undo an action by hand; more would take the time that the action needs."""
 _MOST_ERROR_BYTES = 4000
 _MOST_LOG_BYTES = 60_000
 _MOST_LOG_TEXT = 1500
@@ -120,6 +124,9 @@ def read_event(event: object) -> Request:
     if not isinstance(event, dict):
         raise InputError(f'the event is {type(event).__name__}: send an object such as {{"action": "plan"}}')
     if event.get("trigger_type") == "TIMER":
+        own = next((key for key in _KEYS if key in event), None)
+        if own is not None:
+            raise InputError(f"event.{own}: a timer's event only converges: leave out trigger_type to ask by hand")
         return Request(fired=str(event.get("time")))
     unknown = next((str(key) for key in event if key not in _KEYS), None)
     if unknown is not None:
@@ -253,7 +260,9 @@ def _undone(cluster: Cluster, state: State, now: datetime, *, has_tags: bool) ->
         return f"{cluster.name} is not managed (enabled: false)"
     if desired.state not in (state, State.UNMANAGED):
         return f"the next run undoes it for {cluster.name}{unless}: {desired.reason}; write an override to keep it"
-    until = write_instant(desired.until, cluster.timing.timezone)
+    opposite = State.STOPPED if state is State.RUNNING else State.RUNNING
+    coming = islice(transitions(cluster, now, now + _UNDONE_WITHIN), _MOST_TRANSITIONS)
+    until = write_instant(next((t.at for t in coming if t.after is opposite), None), cluster.timing.timezone)
     lasts = f"{cluster.name} stays so until {until}" if until else f"the schedule of {cluster.name} does not undo it"
     return lasts + unless
 

@@ -283,6 +283,54 @@ class TestByHand:
         assert [ids for _, ids in posts(cloud)] == ([(servers[named],)] if named else [])
 
     @pytest.mark.parametrize(
+        ("timing", "action", "time", "lasts"),
+        [
+            pytest.param(
+                'windows: [{stop: "0 20 * * *"}]',
+                "stop",
+                "20:10",
+                "the schedule of dev does not undo it",
+                id="one stop",
+            ),
+            pytest.param(
+                'windows: [{stop: "0 20 * * *"}]',
+                "start",
+                "12:00",
+                "dev stays so until 2026-12-01T20:00:00+00:00",
+                id="unmanaged until a stop",
+            ),
+            pytest.param(
+                'enforce: 1h, windows: [{start: "0 8 * * *", stop: "0 20 * * *"}]',
+                "start",
+                "08:30",
+                "dev stays so until 2026-12-01T20:00:00+00:00",
+                id="enforced for an hour",
+            ),
+            pytest.param(
+                'enforce: 1h, windows: [{start: "0 8 * * *", stop: "0 20 * * *"}]',
+                "stop",
+                "10:00",
+                "dev stays so until 2026-12-02T08:00:00+00:00",
+                id="past a stop that changes nothing",
+            ),
+            pytest.param(
+                'windows: [{start: "0 8 1 6 *", stop: "0 20 1 6 *"}]',
+                "stop",
+                "10:00",
+                "dev stays so until 2027-06-01T08:00:00+00:00",
+                id="in half a year",
+            ),
+        ],
+    )
+    def test_lasts_until_the_schedule_wants_the_opposite(
+        self, function: Function, timing: str, action: str, time: str, lasts: str
+    ) -> None:
+        text = f"version: 1\nclusters: [{{name: dev, cluster_id: {DEV}, timezone: UTC, {timing}}}]\n"
+        Path(function.environ["RUNTIME_CODE_ROOT"], "schedules.yaml").write_text(text, encoding="utf-8")
+        result = function({"action": action, "clusters": ["dev"]}, parse_at(f"2026-12-01T{time}:00Z"))
+        assert result["message"].endswith(f"; {lasts}")
+
+    @pytest.mark.parametrize(
         ("action", "cluster", "message"),
         [
             pytest.param("stop", "dev", "dev stays so until 2026-12-02T08:00:00+00:00, unless", id="stop, for a time"),
@@ -403,8 +451,23 @@ class TestEvent:
         assert refused(function, event).startswith(message)
         assert not cloud.ledger
 
-    def test_of_a_timer_is_taken_whatever_else_it_says(self) -> None:
-        assert read_event({"trigger_type": "TIMER", "user_event": "{}", "action": "stop"}) == Request(fired="None")
+    def test_of_a_timer_is_taken_whatever_else_the_platform_says(self) -> None:
+        assert read_event({"trigger_type": "TIMER", "user_event": "{}", "region": "x"}) == Request(fired="None")
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("action", "plan"), ("clusters", ["dev"]), ("dry_run", True), ("at", "2026-12-01T12:00:00Z")],
+    )
+    @pytest.mark.usefixtures("nodes")
+    def test_of_a_timer_asks_for_nothing_else(
+        self, function: Function, cloud: SimulatedCloud, key: str, value: object
+    ) -> None:
+        """Whoever adds it wants something else than the run that a timer begins."""
+        with pytest.raises(RunFailedError) as raised:
+            function({"trigger_type": "TIMER", key: value})
+        message = f"event.{key}: a timer's event only converges: leave out trigger_type to ask by hand"
+        assert str(raised.value) == message
+        assert not cloud.ledger
 
     def test_says_what_is_asked_for(self) -> None:
         event = {"action": "plan", "clusters": ["a"], "dry_run": True, "at": "2026-12-01T12:00:00Z"}
