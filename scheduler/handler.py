@@ -109,8 +109,9 @@ def handle(  # noqa: PLR0913 - the two arguments of the platform, and what it re
         else:
             result, lines = _run_schedules(asked)
     except SchedulerError as e:
-        result = error_result(e, None)
-        lines = [{"event": "run", "status": "error", "message": str(e)}]
+        action, is_one_shot = _meant(event, lookup)
+        result = error_result(e, action, is_one_shot=is_one_shot)
+        lines = [{"event": "run", "action": action, "status": "error", "message": str(e)}]
     _log(context, lines, level)
     if is_timer and result["status"] == "error":
         raise RunFailedError(result["message"].encode(errors="replace")[:_MOST_ERROR_BYTES].decode(errors="ignore"))
@@ -140,6 +141,16 @@ def read_event(event: object) -> Request:
         raise InputError('event.at: only {"action": "plan"} can look at another time')
     names = _read_names(event.get("clusters"), action)
     return Request(action, names, dry_run, None if at is None else parse_at(str(at)), "action" in event)
+
+
+def _meant(event: object, lookup: Callable[[str], Optional[str]]) -> Tuple[str, bool]:
+    """Return the action of a run that could not begin, as far as it is known, and whether it is a one-shot."""
+    by_hand = event.get("action") if isinstance(event, dict) else None
+    setting = lookup("action")
+    is_one_shot = bool(setting) and not (isinstance(event, dict) and "action" in event)
+    asked = setting if is_one_shot else by_hand
+    known = ("start", "stop") if is_one_shot else _ACTIONS
+    return next((action for action in known if action == asked), _ACTIONS[0]), is_one_shot
 
 
 def _read_names(names: object, action: str) -> Optional[Tuple[str, ...]]:

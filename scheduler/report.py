@@ -112,9 +112,11 @@ def one_shot_json(run: Run, action: str) -> Json:
     return result
 
 
-def error_result(error: SchedulerError, action: Optional[str]) -> Json:
-    """Return the function's result where nothing could be begun."""
-    return {"status": "error", "message": str(error), "action": action, "data": {"server_list": [], **_api_json(error)}}
+def error_result(error: SchedulerError, action: str, *, is_one_shot: bool) -> Json:
+    """Return the function's result where nothing could be begun; in the one-shot mode it has nothing of clusters."""
+    data: Json = {} if is_one_shot else {"clusters": []}
+    data.update(server_list=[], **_api_json(error))
+    return {"status": "error", "message": str(error), "action": action, "data": data}
 
 
 def error_json(error: Optional[SchedulerError]) -> Optional[Json]:

@@ -451,6 +451,27 @@ class TestEvent:
         assert refused(function, event).startswith(message)
         assert not cloud.ledger
 
+    @pytest.mark.parametrize(
+        ("event", "setting", "action", "data"),
+        [
+            pytest.param({"at": "soon"}, "", "converge", ["clusters", "server_list"], id="none"),
+            pytest.param({"action": "plan", "at": "soon"}, "", "plan", ["clusters", "server_list"], id="event's"),
+            pytest.param({"action": "stop"}, "start", "stop", ["clusters", "server_list"], id="event's, not setting's"),
+            pytest.param({"action": "stopp"}, "start", "converge", ["clusters", "server_list"], id="unknown, set"),
+            pytest.param({"action": ["stop"]}, "", "converge", ["clusters", "server_list"], id="list"),
+            pytest.param([], "", "converge", ["clusters", "server_list"], id="no object"),
+            pytest.param({"clusters": ["dev"]}, "stop", "stop", ["server_list"], id="one-shot"),
+            pytest.param("x", "start", "start", ["server_list"], id="one-shot, no object"),
+            pytest.param({}, "halt", "converge", ["server_list"], id="one-shot, unknown"),
+        ],
+    )
+    def test_that_fails_at_once_gives_the_action_that_is_known(
+        self, function: Function, event: object, setting: str, action: str, data: List[str]
+    ) -> None:
+        result = function(event, action=setting)
+        assert (result["status"], result["action"], sorted(result["data"])) == ("error", action, data)
+        assert [line["action"] for line in function.context.lines] == [action]
+
     def test_of_a_timer_is_taken_whatever_else_the_platform_says(self) -> None:
         assert read_event({"trigger_type": "TIMER", "user_event": "{}", "region": "x"}) == Request(fired="None")
 

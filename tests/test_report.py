@@ -194,7 +194,9 @@ def test_a_result_carries_what_the_api_gave_with_whichever_failure_it_was() -> N
     ],
 )
 def test_what_could_not_be_begun_is_an_error(error: SchedulerError, data: Dict[str, Any]) -> None:
-    assert error_result(error, None) == {"status": "error", "message": str(error), "action": None, "data": data}
+    told = {"status": "error", "message": str(error), "action": "stop"}
+    assert error_result(error, "stop", is_one_shot=True) == {**told, "data": data}
+    assert error_result(error, "stop", is_one_shot=False) == {**told, "data": {"clusters": [], **data}}
 
 
 def test_no_error_is_null() -> None:
