@@ -776,6 +776,7 @@ class TestLog:
         self, function: Function, cloud: SimulatedCloud, level: str, levels: List[str]
     ) -> None:
         cloud.add_server(cluster_id=DEV)  # and none of test: a warning
+        cloud.clusters.add("test", project_id=PROJECT, cluster_id=TEST)
         cloud.faults = failing_at(failing(403, "EPS.0003"), method="POST")
         function(logLevel=level)
         assert function.context.levels == levels
