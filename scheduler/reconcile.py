@@ -119,8 +119,9 @@ def place_clusters(schedules: Schedules, region: Optional[str], project_id: Opti
 
 def _check_calendars(schedules: Schedules, at: datetime) -> Tuple[Tuple[str, ...], Optional[SchedulerError]]:
     """Return the warnings and the failure that the end of the public holidays means at an instant."""
-    if schedules.calendars_end is None:
+    end = schedules.calendars_end
+    if end is None:
         return (), None
     from scheduler.public_holidays import check_end
 
-    return check_end(schedules.calendars_end, at)
+    return check_end(end, at)
