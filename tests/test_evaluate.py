@@ -520,6 +520,37 @@ def test_a_change_after_more_events_than_are_looked_at_is_no_less_a_change(
     assert found == [(utc(text), after) for text, after in changes]
 
 
+HALF_HOURS = ("*/30 * * 1-11 *", "*/30 * * * *")
+"""Runs from January to November, with an event each half hour that changes nothing."""
+
+
+def test_a_change_that_is_too_far_to_be_found_is_not_known() -> None:
+    """The search of the whole ends where that of a part was given up."""
+    timing = windows("UTC", HALF_HOURS, ("0 8 * * *", "0 9 * * *"))
+    early = desired_state(cluster(timing), utc("2026-06-02T00:00Z"))
+    late = desired_state(cluster(timing._replace()), utc("2026-11-29T00:00Z"))
+    assert (early.state, early.until) == (State.RUNNING, None)
+    assert (late.state, late.since) == (State.RUNNING, None)
+
+
+@pytest.mark.parametrize(
+    ("long", "since", "until"),
+    [
+        pytest.param(("0 0 1 1 *", "0 0 1 1 *"), "2022-01-01T00:00Z", "2031-01-01T00:00Z", id="one that never ends"),
+        pytest.param(("0 0 1 1 *", "0 0 31 12 *"), "2026-01-01T00:00Z", "2026-12-31T00:00Z", id="one that ends last"),
+    ],
+)
+def test_a_long_window_hides_the_many_ends_of_a_short_one(long: Tuple[str, str], since: str, until: str) -> None:
+    overrides = (
+        override(State.STOPPED, "2021-01-01T00:00Z", "2022-01-01T00:00Z"),
+        override(State.STOPPED, "2031-01-01T00:00Z", "2031-02-01T00:00Z"),
+    )
+    timing = windows("UTC", ("0 * 1-28 * *", "30 * 1-28 * *"), long)._replace(overrides=overrides)
+    for text in ("2026-01-02T00:10Z", "2026-12-28T12:10Z"):
+        found = desired_state(cluster(timing._replace()), utc(text))
+        assert (found.state, found.since, found.until) == (State.RUNNING, utc(since), utc(until))
+
+
 # --- the oracle -------------------------------------------------------------------------------------------------------
 
 
