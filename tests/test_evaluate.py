@@ -499,7 +499,7 @@ def test_counts_a_transition_at_the_end_and_not_at_the_start() -> None:
         ),
         pytest.param(
             windows("UTC", ("0 * * * *", None), (None, "30 8 1 3 *"))._replace(enforce_s=3600),
-            [("2027-03-01T08:30Z", State.STOPPED), ("2027-03-01T09:00Z", State.RUNNING)],
+            [("2027-03-01T08:30+00:00", State.STOPPED), ("2027-03-01T09:00+00:00", State.RUNNING)],
             id="one-sided",
         ),
     ],
@@ -509,26 +509,22 @@ def test_a_change_after_more_events_than_are_looked_at_is_no_less_a_change(
 ) -> None:
     """Nothing that was asked before makes what lies behind such a change look like what lies before it."""
     dense = cluster(timing)
-    assert desired_state(dense, utc("2026-06-02T00:00Z")).state is State.RUNNING
+    assert desired_state(dense, utc("2026-06-02T00:00+00:00")).state is State.RUNNING
     for text, after in changes:
         assert desired_state(dense, utc(text)).state is after
         assert desired_state(dense, utc(text)).since == utc(text)
     found = [
         (t.at, t.after)
-        for t in transitions(cluster(timing._replace()), utc("2026-06-02T00:00Z"), utc("2027-03-02T00:00Z"))
+        for t in transitions(cluster(timing._replace()), utc("2026-06-02T00:00+00:00"), utc("2027-03-02T00:00+00:00"))
     ]
     assert found == [(utc(text), after) for text, after in changes]
 
 
-HALF_HOURS = ("*/30 * * 1-11 *", "*/30 * * * *")
-"""Runs from January to November, with an event each half hour that changes nothing."""
-
-
 def test_a_change_that_is_too_far_to_be_found_is_not_known() -> None:
     """The search of the whole ends where that of a part was given up."""
-    timing = windows("UTC", HALF_HOURS, ("0 8 * * *", "0 9 * * *"))
-    early = desired_state(cluster(timing), utc("2026-06-02T00:00Z"))
-    late = desired_state(cluster(timing._replace()), utc("2026-11-29T00:00Z"))
+    timing = windows("UTC", ("*/20 * * 2-10 *", "*/20 * * * *"), ("0 8 * * *", "0 9 * * *"))
+    early = desired_state(cluster(timing), utc("2026-06-02T00:00+00:00"))
+    late = desired_state(cluster(timing._replace()), utc("2026-10-29T00:00+00:00"))
     assert (early.state, early.until) == (State.RUNNING, None)
     assert (late.state, late.since) == (State.RUNNING, None)
 
@@ -536,17 +532,22 @@ def test_a_change_that_is_too_far_to_be_found_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("long", "since", "until"),
     [
-        pytest.param(("0 0 1 1 *", "0 0 1 1 *"), "2022-01-01T00:00Z", "2031-01-01T00:00Z", id="one that never ends"),
-        pytest.param(("0 0 1 1 *", "0 0 31 12 *"), "2026-01-01T00:00Z", "2026-12-31T00:00Z", id="one that ends last"),
+        pytest.param(
+            ("0 0 1 1 *", "0 0 1 1 *"), "2022-01-01T00:00+00:00", "2031-01-01T00:00+00:00", id="one that never ends"
+        ),
+        pytest.param(
+            ("0 0 1 1 *", "0 0 31 12 *"), "2026-01-01T00:00+00:00", "2026-12-31T00:00+00:00", id="one that ends last"
+        ),
     ],
 )
-def test_a_long_window_hides_the_many_ends_of_a_short_one(long: Tuple[str, str], since: str, until: str) -> None:
+def test_a_long_window_hides_the_many_ends_of_short_ones(long: Tuple[str, str], since: str, until: str) -> None:
     overrides = (
-        override(State.STOPPED, "2021-01-01T00:00Z", "2022-01-01T00:00Z"),
-        override(State.STOPPED, "2031-01-01T00:00Z", "2031-02-01T00:00Z"),
+        override(State.STOPPED, "2021-01-01T00:00+00:00", "2022-01-01T00:00+00:00"),
+        override(State.STOPPED, "2031-01-01T00:00+00:00", "2031-02-01T00:00+00:00"),
     )
-    timing = windows("UTC", ("0 * 1-28 * *", "30 * 1-28 * *"), long)._replace(overrides=overrides)
-    for text in ("2026-01-02T00:10Z", "2026-12-28T12:10Z"):
+    short = (("0 * * 1-11 *", "40 * * 1-11 *"), ("30 * * 1-11 *", "10 * * * *"))  # one of them always runs
+    timing = windows("UTC", *short, long)._replace(overrides=overrides)
+    for text in ("2026-01-02T00:05+00:00", "2026-11-28T12:35+00:00"):
         found = desired_state(cluster(timing._replace()), utc(text))
         assert (found.state, found.since, found.until) == (State.RUNNING, utc(since), utc(until))
 
