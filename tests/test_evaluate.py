@@ -494,7 +494,7 @@ def test_counts_a_transition_at_the_end_and_not_at_the_start() -> None:
     [
         pytest.param(
             windows("UTC", ("*/30 * * 1-11 *", "*/30 * * * *")),
-            [("2026-12-01T00:00Z", State.STOPPED), ("2027-01-01T00:00Z", State.RUNNING)],
+            [("2026-12-01T00:00+00:00", State.STOPPED), ("2027-01-01T00:00+00:00", State.RUNNING)],
             id="two-sided",
         ),
         pytest.param(
