@@ -12,7 +12,6 @@ import json
 import os
 import time
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from scheduler.compiled import load_compiled
@@ -32,9 +31,8 @@ _KEYS = ("action", "clusters", "dry_run", "at")
 _MARGIN_S = 2.0
 """Left at the end of a run for its result, before the platform would kill it."""
 _OLDEST = timedelta(minutes=10)
-_UNDONE_WITHIN = timedelta(days=366)
-_MOST_TRANSITIONS = 1000
-"""How far ahead is looked for what will undo an action by hand; more would take the time that the action needs."""
+_UNDONE_WITHIN = timedelta(days=14)
+"""How far ahead is looked for what will undo an action by hand: the time of a run is short."""
 _MOST_ERROR_BYTES = 4000
 _MOST_LOG_BYTES = 60_000
 _MOST_LOG_TEXT = 1500
@@ -183,22 +181,24 @@ def _run_schedules(asked: _Asked) -> Tuple[Json, List[Json]]:
             '{"dry_run": true} to see what it would do, or an empty event to do it'
         )
     schedules = select_clusters(_load(asked.schedules_path), request.clusters)
-    schedules = place_clusters(schedules, settings.region, settings.project_id)
-    notes = ""
-    if request.action in ("start", "stop"):
-        state = State.RUNNING if request.action == "start" else State.STOPPED
-        has_tags = schedules.remote_overrides
-        notes = "".join(f"; {_undone(c, state, asked.now, has_tags=has_tags)}" for c in schedules.clusters)
-        forced = tuple(_forced(c, state) for c in schedules.clusters)
-        schedules = schedules._replace(clusters=forced, remote_overrides=False)
+    schedules = written = place_clusters(schedules, settings.region, settings.project_id)
+    by_hand = {"start": State.RUNNING, "stop": State.STOPPED}.get(request.action)
+    if by_hand is not None:
+        forced = tuple(_forced(c, by_hand) for c in written.clusters)
+        schedules = written._replace(clusters=forced, remote_overrides=False)
     dry_run = settings.dry_run or request.dry_run or request.action == "plan"
     is_now = request.at is None and request.action in ("converge", "plan")
     run = run_once(schedules, request.at or asked.now, asked.connect, asked.clock, dry_run=dry_run, is_now=is_now)
     result = run_json(run, request.action)
-    if request.action == "start":
+    if by_hand is State.RUNNING:
         waiting = [c.cluster.name for c in run.plan.clusters if any(h.kind is HoldKind.CONTROL_PLANE for h in c.holds)]
-        notes = "".join(f"; {name} waits for its control plane: ask again once it is awake" for name in waiting) + notes
-    result["message"] += notes
+        result["message"] += "".join(
+            f"; {name} waits for its control plane: ask again once it is awake" for name in waiting
+        )
+    if by_hand is not None:
+        has_tags = written.remote_overrides
+        notes = (_undone(c, by_hand, asked.now, has_tags=has_tags) for c in written.clusters)
+        result["message"] += "".join(f"; {note}" for note in notes)
     return result, list(log_lines(run, request.action))
 
 
@@ -272,10 +272,11 @@ def _undone(cluster: Cluster, state: State, now: datetime, *, has_tags: bool) ->
     if desired.state not in (state, State.UNMANAGED):
         return f"the next run undoes it for {cluster.name}{unless}: {desired.reason}; write an override to keep it"
     opposite = State.STOPPED if state is State.RUNNING else State.RUNNING
-    coming = islice(transitions(cluster, now, now + _UNDONE_WITHIN), _MOST_TRANSITIONS)
+    coming = transitions(cluster, now, now + _UNDONE_WITHIN)
     until = write_instant(next((t.at for t in coming if t.after is opposite), None), cluster.timing.timezone)
-    lasts = f"{cluster.name} stays so until {until}" if until else f"the schedule of {cluster.name} does not undo it"
-    return lasts + unless
+    if until is None:
+        return f"the schedule of {cluster.name} does not undo it within {_UNDONE_WITHIN.days} days{unless}"
+    return f"{cluster.name} stays so until {until}{unless}"
 
 
 def _schedules_path(settings: Settings, environ: Mapping[str, str]) -> str:

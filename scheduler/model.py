@@ -224,7 +224,8 @@ class Rule(NamedTuple):
 class Desired(NamedTuple):
     """The desired state of one cluster at one instant, and why.
 
-    ``since`` and ``until`` are the neighbouring transitions, None where there is none within ten years.
+    ``since`` and ``until`` are the neighbouring transitions, None where there is none within ten years, or where so
+    many events come before it that the search for it was given up (see ``spans``).
     """
 
     state: State

@@ -186,7 +186,8 @@ def summarise(run: Run, failures: Sequence[Failure]) -> str:
     words = ("would start", "would stop") if run.dry_run else ("started", "stopped")
     left = sum(o.left is not None for o in run.outcomes) + sum(s.left is not None for s in run.control_planes)
     text = f"{words[0]} {starts}, {words[1]} {len(powers) - starts}"
-    text += f", refused {refused}, held {holds}" if refused else f", held {holds}"
+    text += f", refused {refused}" if refused else ""
+    text += f", held {holds}"
     for action, done, would in _STEPS:
         number = count_steps(run, action)
         text += f", {would if run.dry_run else done} {number}" if number else ""

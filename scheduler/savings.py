@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from scheduler.errors import SchedulerError
-from scheduler.evaluate import desired_state
+from scheduler.evaluate import state_at, transitions
 from scheduler.model import Cluster, ClusterPlan, ControlPlane, HoldKind, Prices, Server, State
 
 NOT_INCLUDED = ("disks", "addresses", "bandwidth")
@@ -121,11 +121,11 @@ def find_hours(cluster: Cluster, start: datetime, end: datetime) -> Hours:
     """Add up the desired states of a cluster from ``start`` (included) to ``end`` (not)."""
     lengths: Dict[State, timedelta] = dict.fromkeys(State, timedelta())
     at, end = start.astimezone(timezone.utc), end.astimezone(timezone.utc)
-    while at < end:
-        desired = desired_state(cluster, at)
-        until = min(desired.until or end, end)
-        lengths[desired.state] += until - at
-        at = until
+    state = state_at(cluster, at)
+    for transition in transitions(cluster, at, end):
+        lengths[state] += transition.at - at
+        at, state = transition.at, transition.after
+    lengths[state] += end - at
     return Hours(lengths[State.RUNNING], lengths[State.STOPPED], lengths[State.UNMANAGED])
 
 

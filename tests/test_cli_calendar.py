@@ -3,11 +3,15 @@
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import List, Set, Tuple
+from zoneinfo import ZoneInfo
 
 import icalendar
 import pytest
 from freezegun import freeze_time
 
+from scheduler.cli.calendar import stretches
+from scheduler.cli.options import Span
+from scheduler.model import Cluster, ClusterId, State, Timing, Window
 from tests.cli_runner import GOLDEN, check_golden, isolate, run
 
 YEAR_END = ("--file", "year-end.yaml", "--from", "2026-12-24", "--days", "14")
@@ -156,6 +160,16 @@ def test_events_keep_their_ids_from_one_file_to_the_next(tmp_path: Path) -> None
     ids = [{str(event["uid"]) for event in events(file)} for file in (first, second)]
     assert ids[1]
     assert ids[1] < ids[0]
+
+
+def test_a_stretch_ends_where_the_state_does_past_more_events_than_one_search_looks_at() -> None:
+    timing = Timing("UTC", windows=(Window("*/5 * * 1-11 *", "*/5 * * * *"),))
+    begin, end = (datetime(2026, month, 10, tzinfo=timezone.utc) for month in (11, 12))
+    found = list(stretches(Cluster("dev", ClusterId("a"), timing), Span(begin, end, ZoneInfo("UTC"))))
+    assert [(stretch.end, stretch.state) for stretch in found[:1]] == [
+        (datetime(2026, 12, 1, tzinfo=timezone.utc), State.RUNNING)
+    ]
+    assert [stretch.state for stretch in found] == [State.RUNNING, State.STOPPED]
 
 
 def test_every_event_has_what_calendar_programs_ask_for(tmp_path: Path) -> None:

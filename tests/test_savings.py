@@ -89,6 +89,13 @@ class TestHours:
         hours = find_hours(Cluster("dev", ClusterId("a"), NIGHTS), london("2026-03-28"), london("2026-03-28"))
         assert (hours.whole, hours.off_percent) == (timedelta(), 0.0)
 
+    def test_are_found_past_more_events_than_one_search_looks_at(self) -> None:
+        timing = Timing("UTC", windows=(Window("*/5 * * 1-11 *", "*/5 * * * *"),))
+        start = datetime(2026, 11, 1, tzinfo=timezone.utc)
+        hours = find_hours(Cluster("dev", ClusterId("a"), timing), start, start + timedelta(days=40))
+        # The last start of November is at 23:55, and the stop of midnight stands alone.
+        assert hours == Hours(timedelta(days=30), timedelta(days=10), timedelta())
+
     def test_are_the_minutes_of_each_state_on_random_schedules(self) -> None:
         rng = Random(21)  # noqa: S311 - a reproducible search
         for _ in range(25):

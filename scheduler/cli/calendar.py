@@ -28,7 +28,7 @@ from scheduler.compare import transitions_in
 from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.errors import InputError
-from scheduler.evaluate import desired_state
+from scheduler.evaluate import desired_state, transitions
 from scheduler.model import Cluster, Schedules, State, Transition
 from scheduler.reconcile import select_clusters
 from scheduler.report import write_instant
@@ -134,11 +134,13 @@ def coming(schedules: Schedules, span: Span) -> List[Tuple[Cluster, Transition]]
 
 def stretches(cluster: Cluster, span: Span) -> Iterator[Stretch]:
     """Yield the states of a cluster that touch a span, in order and uncut but where there is no transition in sight."""
-    at = span.start
-    while at < span.end:
-        desired = desired_state(cluster, at)
-        yield Stretch(desired.since or span.start, desired.until or span.end, desired.state, desired.reason)
-        at = desired.until or span.end
+    desired = desired_state(cluster, span.start)
+    start = desired.since or span.start
+    for transition in transitions(cluster, span.start, span.end - _INSTANT):
+        yield Stretch(start, transition.at, desired.state, desired.reason)
+        start = transition.at
+        desired = desired_state(cluster, start)
+    yield Stretch(start, desired.until or span.end, desired.state, desired.reason)
 
 
 def calendar_file(schedules: Schedules, span: Span, now: datetime) -> bytes:

@@ -106,7 +106,7 @@ def _describe(found: Explanation, planned: Optional[ClusterPlan]) -> Iterator[Re
 def _bounds(desired: Desired, zone: ZoneInfo) -> str:
     bounds = (("since", desired.since), ("until", desired.until))
     known = [f"{word} {write_local(at, zone)}" for word, at in bounds if at]
-    return ", ".join(known) or "no transition within ten years"
+    return ", ".join(known) or "no transition in sight"
 
 
 def _rows(found: Explanation, zone: ZoneInfo) -> Iterator[Tuple[str, str, str]]:

@@ -152,7 +152,7 @@
   /** What is said of a piece, as terms and texts. */
   function describe(cluster, piece) {
     const offsets = offsetsOf(cluster.zone);
-    const edge = (at) => (at === null ? "no change within ten years" : momentText(at, offsets));
+    const edge = (at) => (at === null ? "no change in sight" : momentText(at, offsets));
     const facts = [["Since", edge(piece.since)], ["Until", edge(piece.until)]];
     if (piece.since !== null && piece.until !== null) facts.push(["Lasts", durationText(piece.until - piece.since)]);
     facts.push(["Reason", piece.reason], ["Rule", piece.rule]);
