@@ -437,7 +437,7 @@ class _Timeline(_Schedule):
 
         line = _window_line(window, self.zone, self.skipped)
         start, stop = line.starts.newest(at), line.stops.newest(at)
-        skipped = line.starts._replace(skipped=_NO_DATES).newest(at) if self.skipped else None
+        skipped = line.starts._replace(skipped=_NO_DATES).newest(at)
         has_state = start is not None or stop is not None or not self.timing.is_one_sided
         return WindowPart(
             window,
@@ -582,10 +582,15 @@ class _Enforced(_Schedule):
         newest = self.events.newest_event(at)
         return None if newest is None else latest((newest.at, last_until(self.ends, at)))
 
+    def _is_clock_lost(self, at: datetime) -> bool:
+        """Whether the search for the clock was given up; it would be anew at every further candidate."""
+        span = self.always.span_at(at)
+        return self.events is None and span.since is None and lasts_since(span, at) is not None
+
     def next_candidate(self, at: datetime) -> Optional[datetime]:
         kind = self.ask(at)[1]
         candidates = [self.always.next_candidate(at)]
-        self.given_up_at = self.always.given_up_at
+        self.given_up_at = candidates[0] if self._is_clock_lost(at) else self.always.given_up_at
         clock = self.clock(at)
         if kind == "window" and clock is not None:
             candidates.append(clock + self.enforce)
@@ -596,7 +601,7 @@ class _Enforced(_Schedule):
     def last_candidate(self, at: datetime) -> Optional[datetime]:
         kind = self.ask(at)[1]
         candidates = [self.always.last_candidate(at)]
-        self.given_up_at = self.always.given_up_at
+        self.given_up_at = candidates[0] if self._is_clock_lost(at) else self.always.given_up_at
         clock = self.clock(at)
         if kind == "enforce" and clock is not None:
             candidates.append(clock + self.enforce)

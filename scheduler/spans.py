@@ -33,16 +33,18 @@ class Span:
     """A stretch of instants, ``low`` and ``high`` included, in which a line has one state.
 
     ``since`` and ``until`` are the changes that bound it. Where one is None, ``low`` or ``high`` is how far
-    the line was searched for it.
+    the line was searched for it, on behalf of questions about ``asked_low`` and later, or ``asked_high`` and earlier.
     """
 
-    __slots__ = ("high", "low", "since", "state", "until")
+    __slots__ = ("asked_high", "asked_low", "high", "low", "since", "state", "until")
 
     def __init__(self, at: datetime, state: State) -> None:
         self.state = state
         self.low = self.high = at
         self.since: Optional[datetime] = None
         self.until: Optional[datetime] = None
+        self.asked_low: Optional[datetime] = None
+        self.asked_high: Optional[datetime] = None
 
 
 class Line:
@@ -102,9 +104,12 @@ class Line:
             span = Span(at, self.find_state(at))
             if before is not None and before.until == at:
                 span.since = at
-        if span.until is None and span.high < at + TEN_YEARS:
+        # What was given up is not searched on for the same question: that would cost as much each time it is asked.
+        if span.until is None and span.high < at + TEN_YEARS and (not span.asked_high or at > span.asked_high):
+            span.asked_high = at
             self._search_forward(span, at + TEN_YEARS)
-        if span.since is None and span.low > at - TEN_YEARS:
+        if span.since is None and span.low > at - TEN_YEARS and (not span.asked_low or at < span.asked_low):
+            span.asked_low = at
             self._search_backward(span, at - TEN_YEARS)
         if span is not before:
             self._remember(span)

@@ -520,13 +520,34 @@ def test_a_change_after_more_events_than_are_looked_at_is_no_less_a_change(
     assert found == [(utc(text), after) for text, after in changes]
 
 
-def test_a_change_that_is_too_far_to_be_found_is_not_known() -> None:
+@pytest.mark.parametrize(("enforce_s", "state"), [(None, State.RUNNING), (3600, State.UNMANAGED)])
+def test_a_change_that_is_too_far_to_be_found_is_not_known(enforce_s: Optional[int], state: State) -> None:
     """The search of the whole ends where that of a part was given up."""
-    timing = windows("UTC", ("*/20 * * 2-10 *", "*/20 * * * *"), ("0 8 * * *", "0 9 * * *"))
+    forget_everything()
+    timing = windows("UTC", ("*/5 * * 2-10 *", "*/5 * * * *"), ("0 8 * * *", "0 9 * * *"))
+    timing = timing._replace(enforce_s=enforce_s)
     early = desired_state(cluster(timing), utc("2026-06-02T00:00+00:00"))
     late = desired_state(cluster(timing._replace()), utc("2026-10-29T00:00+00:00"))
-    assert (early.state, early.until) == (State.RUNNING, None)
-    assert (late.state, late.since) == (State.RUNNING, None)
+    assert (early.state, early.until) == (state, None)
+    assert (late.state, late.since) == (state, None)
+
+
+def test_asking_again_searches_no_further() -> None:
+    forget_everything()
+    at = utc("2026-06-02T00:00+00:00")
+    timing = windows("UTC", ("*/30 * * 2-10 *", "*/30 * * * *"), ("0 8 * * *", "0 9 * * *"))
+    found = [desired_state(cluster(timing._replace()), at) for _ in range(4)]
+    assert {(desired.since, desired.until) for desired in found} == {(None, None)}
+
+
+def test_a_search_without_a_clock_ends_at_its_first_candidate() -> None:
+    """Each further one would ask for the clock anew, and each of these questions is a search of its own."""
+    forget_everything()
+    pairs = ("*/10 * * 1-11 *", "5-59/10 * * * *"), ("5-59/10 * * 1-11 *", "*/10 * * * *")
+    timing = windows("UTC", *pairs)._replace(enforce_s=3600)
+    found = desired_state(cluster(timing), utc("2026-06-02T00:00+00:00"))
+    assert (found.state, found.since, found.until) == (State.UNMANAGED, None, None)
+    assert evaluate._event_after.cache_info().misses < 60_000  # the same search at each candidate would be 300 000
 
 
 @pytest.mark.parametrize(
@@ -753,6 +774,7 @@ def test_what_repeats_by_the_day_or_week_fires_as_croniter_says() -> None:
 
 @pytest.mark.parametrize("at", ["2026-12-01T19:59:59+00:00", "2026-12-01T20:10+00:00"])
 def test_the_first_start_after_an_excluded_date_is_found_from_any_time_of_it(at: str) -> None:
+    forget_everything()  # or the second would be told what was found for the first
     excluded = windows("UTC", ("0,30 0,20 * * *", "15 1,21 * * *"))._replace(excluded_dates={"2026-12-01": ""})
     found = desired_state(cluster(excluded), utc(at))
     assert (found.state, found.until) == (State.STOPPED, utc("2026-12-02T00:00+00:00"))
@@ -762,6 +784,18 @@ def test_the_parts_of_a_window_are_its_events_on_either_side() -> None:
     (part,) = parts_at(windows("UTC", ("0 8 * * *", "0 20 * * *")), utc("2026-12-01T14:00+00:00")).windows
     assert (part.newest_start, part.next_stop) == (utc("2026-12-01T08:00+00:00"), utc("2026-12-01T20:00+00:00"))
     assert (part.newest_stop, part.next_start) == (utc("2026-11-30T20:00+00:00"), utc("2026-12-02T08:00+00:00"))
+
+
+def test_a_one_sided_stop_asks_for_stopped_without_any_start() -> None:
+    (part,) = parts_at(STOP_ONLY, utc("2026-12-01T14:00+00:00")).windows
+    assert (part.state, part.newest_start) == (State.STOPPED, None)
+
+
+def test_a_start_that_every_date_forbids_is_the_rule_all_the_same() -> None:
+    days = (date(2016, 1, 1) + timedelta(days=number) for number in range(4500))
+    forbidden = windows("UTC", ("0 8 * * *", None))._replace(excluded_dates=dict.fromkeys(map(str, days), ""))
+    found = desired_state(cluster(forbidden), utc("2026-12-01T14:00+00:00"))
+    assert (found.state, found.rule) == (State.STOPPED, Rule("window", 0))
 
 
 def test_the_parts_are_those_of_the_local_date() -> None:
