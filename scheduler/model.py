@@ -24,6 +24,8 @@ CLUSTER_TAG = "CCE-Cluster-ID"
 """The ECS tag that names the CCE cluster of a node; its value is the cluster's uid."""
 OFF_TAG = "cce-scheduler"
 """The ECS tag that keeps a server from being touched, whatever its value but ``on``."""
+BARE_METAL_TAG = "__type_baremetal"
+"""The key of the ECS tag of a physical server, which is billed while it is stopped."""
 EVERY_CLUSTER = ClusterId("*")
 """In one-shot mode: the servers of all CCE clusters of the project."""
 

@@ -6,12 +6,22 @@ Servers of node lists are asked for by id as long as that is one call (`IDS_SIZE
 takes fewer. A cluster without any member by tag is looked for in its node list.
 """
 
-from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from scheduler.cloud import IDS_SIZE, Cloud
 from scheduler.cloud.listing import list_servers
 from scheduler.errors import CloudError, PermanentCloudError
-from scheduler.model import CLUSTER_TAG, EVERY_CLUSTER, CceCluster, Cluster, Membership, Server, ServerId
+from scheduler.model import (
+    BARE_METAL_TAG,
+    CLUSTER_TAG,
+    EVERY_CLUSTER,
+    OFF_TAG,
+    CceCluster,
+    Cluster,
+    Membership,
+    Server,
+    ServerId,
+)
 from scheduler.plan import Members, NodeList, find_members
 
 ListAgain = Callable[[], Sequence[Server]]
@@ -56,10 +66,12 @@ def observe(
         if reads_nodes(cluster) if cluster.enabled and cluster.cluster_id in ids else cluster.claims_by_nodes:
             read(cluster)
 
-    def list_all() -> Sequence[Server]:
-        return list_servers(cloud)
+    keys = tag_keys(clusters)
 
-    list_again = _choose_listing(cloud, managed, lists) or list_all
+    def list_all() -> Sequence[Server]:
+        return list_servers(cloud, keys=keys)
+
+    list_again = _choose_listing(cloud, managed, lists, keys) or list_all
     servers = list_again()
     members = find_members(clusters, servers, lists)
     empty = [c for c in _without_members(managed, members) if c.membership is Membership.TAGS]
@@ -96,7 +108,15 @@ def missing(cluster: Cluster) -> PermanentCloudError:
     )
 
 
-def _choose_listing(cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str, NodeList]) -> Optional[ListAgain]:
+def tag_keys(clusters: Iterable[Cluster]) -> FrozenSet[str]:
+    """Return the keys of the tags that say whose a server is, whether it is excluded, and whether a stop saves."""
+    excluded = {tag.partition("=")[0] for cluster in clusters for tag in cluster.exclude.tags}
+    return frozenset({CLUSTER_TAG, OFF_TAG, BARE_METAL_TAG, *excluded})
+
+
+def _choose_listing(
+    cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str, NodeList], keys: FrozenSet[str]
+) -> Optional[ListAgain]:
     """Return the listing that shows every member with the fewest calls; None if that is the one of everything.
 
     One cluster is listed by its tag, several by the tag's key; untagged nodes by their ids, or with everything.
@@ -106,7 +126,7 @@ def _choose_listing(cloud: Cloud, managed: Sequence[Cluster], lists: Mapping[str
     if not by_node:
         only = managed[0].cluster_id if len(managed) == 1 else EVERY_CLUSTER
         tag = CLUSTER_TAG if only == EVERY_CLUSTER else f"{CLUSTER_TAG}={only}"
-        return lambda: list_servers(cloud, tag)
+        return lambda: list_servers(cloud, tag, keys)
     named = [n.server_id for cluster_id in by_node if cluster_id in lists for n in lists[cluster_id].nodes]
     ids: List[ServerId] = list(dict.fromkeys(server_id for server_id in named if server_id is not None))
     if tagged or len(ids) > IDS_SIZE:

@@ -14,7 +14,7 @@ from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from scheduler.errors import SchedulerError
 from scheduler.evaluate import state_at, transitions
-from scheduler.model import Cluster, ClusterPlan, ControlPlane, HoldKind, Prices, Server, State
+from scheduler.model import BARE_METAL_TAG, Cluster, ClusterPlan, ControlPlane, HoldKind, Prices, Server, State
 
 NOT_INCLUDED = ("disks", "addresses", "bandwidth")
 """What costs the same while a server is stopped."""
@@ -30,7 +30,6 @@ _BILLED_WHEN_STOPPED = (
     ("bare metal", re.compile(r"physical")),
 )
 """Families of flavors that are billed in full while stopped (price-ecs, ecs_billing_11106), by what they are."""
-_BARE_METAL_TAG = "__type_baremetal"
 _MOST_FLAVORS = 3
 
 
@@ -174,7 +173,7 @@ def billed_when_stopped(server: Server) -> Optional[str]:
     if server.flavor is None:
         return "its flavor is missing from the answer"
     kind = _billed_kind(server.flavor)
-    if any(tag.partition("=")[0] == _BARE_METAL_TAG for tag in server.tags or ()):
+    if any(tag.partition("=")[0] == BARE_METAL_TAG for tag in server.tags or ()):
         kind = "bare metal"
     return f"billed when stopped: {kind} ({server.flavor})" if kind else None
 

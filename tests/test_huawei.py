@@ -122,6 +122,14 @@ def test_reads_a_server_field_by_field(cloud: SimulatedCloud, client: HuaweiClou
     )
 
 
+def test_reads_only_the_tags_whose_keys_are_asked_for(cloud: SimulatedCloud, client: HuaweiCloud) -> None:
+    cloud.add_server("n", tags=["a=1", "a", "ab=2", "b=a", "a=b=c", "=a"])
+    (server,) = client.list_page(keys={"a"})
+    assert server.tags == ("a=1", "a", "a=b=c")
+    (server,) = client.list_page(keys=())
+    assert server.tags == ()
+
+
 def test_every_field_but_the_id_may_be_missing(cloud: SimulatedCloud, client: HuaweiCloud) -> None:
     made = cloud.add_server(sparse=True)
     assert list(client.list_page()) == [Server(ServerId(made.server_id))]

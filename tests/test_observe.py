@@ -1,11 +1,14 @@
 """What is seen of CCE and ECS, by how many calls, and what follows from it: members, pools, control planes."""
 
+import contextlib
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterator, List, Optional, Set
+from random import Random
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
 
+from scheduler.cloud.listing import list_servers
 from scheduler.errors import InputError, PermanentCloudError, TemporaryCloudError
 from scheduler.model import (
     Cluster,
@@ -20,7 +23,9 @@ from scheduler.model import (
     Timing,
     Window,
 )
+from scheduler.plan import find_members, plan_cluster
 from scheduler.reconcile import run_once
+from scheduler.savings import billed_when_stopped
 from scheduler.simulated import SimulatedCloud, SimulatedServer, serve
 from scheduler.simulated.calls import Call, Fault, answering, failing
 from scheduler.simulated.clusters import SimulatedCluster
@@ -35,6 +40,7 @@ from tests.scenes import (
     connector,
     make_cluster,
     make_schedules,
+    open_cloud,
     posts,
 )
 
@@ -577,3 +583,32 @@ def test_a_place_that_cannot_be_opened_fails_also_if_only_an_override_could_ask_
     schedules = make_schedules(make_cluster(timing=one_sided), make_cluster("off", TEST, enabled=False))
     one = run_once(schedules._replace(remote_overrides=True), NOW, connect, CLOCK)
     assert [isinstance(c.error, PermanentCloudError) for c in one.plan.clusters] == [True, False]
+
+
+def test_the_tags_that_are_left_out_change_nothing(cloud: SimulatedCloud, endpoint: str) -> None:
+    random = Random(20_261_123)  # noqa: S311 - a test's choice
+    words = ["env", "env=", "env=dev", "env=dev=x", "team", "team=a", "=", "x=env"]
+    others = ["cce-scheduler=on", "cce-scheduler=off", "cce-scheduler", "__type_baremetal"]
+    clusters = [
+        make_cluster(
+            f"c{number}", f"{DEV[:-2]}{number:02}", exclude=Exclude(tags=tuple(random.sample(words, number % 3)))
+        )
+        for number in range(30)
+    ]
+    for number in range(600):
+        tags = random.sample(words + others, random.randrange(4))
+        cloud.add_server(cluster_id=clusters[number % 30].cluster_id, tags=tags)
+    run = run_once(make_schedules(*clusters), NOW, connector(endpoint), CLOCK, dry_run=True, is_now=True)
+    with contextlib.closing(open_cloud(endpoint)) as client:
+        members = find_members(clusters, list_servers(client))
+
+    def said(planned: ClusterPlan) -> List[Tuple[str, Optional[str], str]]:
+        decisions = [(hold.server, hold.reason) for hold in planned.holds]
+        decisions += [(action.server, action.power.value) for action in planned.actions]
+        return [(server.server_id, billed_when_stopped(server), reason) for server, reason in decisions]
+
+    kinds: Set[str] = set()
+    for planned in run.plan.clusters:
+        assert said(planned) == said(plan_cluster(planned.cluster, planned.desired, members))
+        kinds |= {f"{reason} {billed}" for _, billed, reason in said(planned)}
+    assert len(kinds) > 10

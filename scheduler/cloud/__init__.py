@@ -4,7 +4,7 @@
 pools of CCE; the first call of CCE costs its import.
 """
 
-from typing import Callable, Optional, Protocol, Sequence
+from typing import Callable, Container, Optional, Protocol, Sequence
 
 from scheduler.model import CceCluster, ClusterId, JobId, Node, NodePool, Server, ServerId, StopType
 
@@ -20,11 +20,17 @@ class Cloud(Protocol):
     """One project in one region. Every method may raise a `scheduler.errors.CloudError`, and nothing else."""
 
     def list_page(
-        self, *, tag: Optional[str] = None, marker: Optional[ServerId] = None, page: Optional[int] = None
+        self,
+        *,
+        tag: Optional[str] = None,
+        marker: Optional[ServerId] = None,
+        page: Optional[int] = None,
+        keys: Optional[Container[str]] = None,
     ) -> Sequence[Server]:
         """Return up to `PAGE_SIZE` servers: the first, those after ``marker``, or page number ``page`` (from 1).
 
-        ``tag`` (``key`` or ``key=value``) is a hint for the service; it may return servers without it.
+        ``tag`` (``key`` or ``key=value``) is a hint for the service; it may return servers without it. The servers
+        come with their tags of ``keys`` only, None for all: CCE's own tag of a node is long, unique, and seldom read.
         """
         ...
 

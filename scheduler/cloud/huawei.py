@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from sys import intern
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Container, Dict, List, Optional, Sequence, Tuple
 
 from huaweicloudsdkcore.sdk_response import SdkResponse
 from huaweicloudsdkecs.v2 import (
@@ -41,8 +41,7 @@ from scheduler.settings import Credentials
 if TYPE_CHECKING:
     from scheduler.cloud.huawei_cce import HuaweiCce
 
-_OWN_TAG = "CCE-Dynamic-Provisioning-Node="
-"""The tag of which CCE gives each node a value of its own."""
+_Tags = Tuple[str, ...]
 _NEEDS = Needs("ecs:cloudServers:list, :start and :stop")
 
 
@@ -100,12 +99,17 @@ class HuaweiCloud:
         self._lock = Lock()
 
     def list_page(
-        self, *, tag: Optional[str] = None, marker: Optional[ServerId] = None, page: Optional[int] = None
+        self,
+        *,
+        tag: Optional[str] = None,
+        marker: Optional[ServerId] = None,
+        page: Optional[int] = None,
+        keys: Optional[Container[str]] = None,
     ) -> Sequence[Server]:
         """Return one page; raises `UntrustedAnswerError` where the answer lacks what it must have."""
         asked = {"limit": PAGE_SIZE, "tags": tag, "marker": marker, "offset": page}
         # Only set attributes are sent, and an attribute that is None counts as set.
-        return self._list({name: value for name, value in asked.items() if value is not None})
+        return self._list({name: value for name, value in asked.items() if value is not None}, keys)
 
     def list_by_ids(self, server_ids: Sequence[ServerId]) -> Sequence[Server]:
         """Return the servers of these ids, each once, in groups of at most `IDS_SIZE`."""
@@ -117,7 +121,7 @@ class HuaweiCloud:
             found.update((server.server_id, server) for server in listed)
         return [found.get(server_id) or Server(server_id) for server_id in wanted]
 
-    def _list(self, asked: Dict[str, Any]) -> List[Server]:
+    def _list(self, asked: Dict[str, Any], keys: Optional[Container[str]] = None) -> List[Server]:
         request = ListServersDetailsRequest(**asked)
         answer = self._ecs.call(self._ecs.client.list_servers_details, request, _NEEDS, acts=False)
         servers = getattr(answer, "servers", None)
@@ -126,7 +130,8 @@ class HuaweiCloud:
                 "the server listing is not what the API documents (no `servers`): check the endpoint and the proxy",
                 status_code=answer.status_code,
             )
-        listed = [_server(entry) for entry in servers]
+        known: Dict[_Tags, _Tags] = {}
+        listed = [_server(entry, keys, known) for entry in servers]
         return [s._replace(fault=self._ecs.shown(s.fault)) if s.fault else s for s in listed]
 
     def start(self, server_ids: Sequence[ServerId]) -> JobId:
@@ -221,7 +226,7 @@ def _job(answer: Any) -> JobId:
     return JobId(answer.job_id)
 
 
-def _server(entry: Any) -> Server:
+def _server(entry: Any, keys: Optional[Container[str]], known: Dict[_Tags, _Tags]) -> Server:
     """Convert one entry of a listing; everything but the id may be missing."""
     if not isinstance(entry, dict) or not entry.get("id"):
         raise UntrustedAnswerError("a server in the listing has no id: nothing is decided from it")
@@ -235,7 +240,7 @@ def _server(entry: Any) -> Server:
         name=_text(entry.get("name")),
         status=_shared(entry.get("status")),
         task_state=_text(entry.get("OS-EXT-STS:task_state")) or None,
-        tags=_tags(entry.get("tags")),
+        tags=_tags(entry.get("tags"), keys, known),
         locked=None if locked is None else bool(locked),
         frozen=metadata.get("EcmResStatus") == "freeze",
         charging_mode=_shared(metadata.get("charging_mode")),
@@ -246,11 +251,12 @@ def _server(entry: Any) -> Server:
     )
 
 
-def _tags(value: object) -> Optional[Tuple[str, ...]]:
-    """Return the tags, None where they cannot be read; those that nodes have in common are held once."""
+def _tags(value: object, keys: Optional[Container[str]], known: Dict[_Tags, _Tags]) -> Optional[_Tags]:
+    """Return the tags of these keys, None where they cannot be read; what nodes have in common is held once."""
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         return None
-    return tuple([tag if tag.startswith(_OWN_TAG) else intern(tag) for tag in value])
+    tags = tuple([intern(tag) for tag in value if keys is None or tag.partition("=")[0] in keys])
+    return known.setdefault(tags, tags)
 
 
 def _object(value: object) -> Dict[str, Any]:

@@ -4,22 +4,22 @@ What the service does is uncertain in three ways, and each is survived here: ``m
 regions, a tag filter may find too little or too much, and a page may repeat servers.
 """
 
-from typing import Dict, List, Optional
+from typing import Container, Dict, List, Optional
 
 from scheduler.cloud import PAGE_SIZE, Cloud
 from scheduler.errors import UntrustedAnswerError
 from scheduler.model import Server, ServerId
 
 
-def list_servers(cloud: Cloud, tag: Optional[str] = None) -> List[Server]:
-    """Return every server that the service lists, each once. Raises `CloudError`.
+def list_servers(cloud: Cloud, tag: Optional[str] = None, keys: Optional[Container[str]] = None) -> List[Server]:
+    """Return every server that the service lists, each once, with its tags of these keys. Raises `CloudError`.
 
     A short page is the last. A full one is followed by its marker; where that brings nothing new, the region
     ignores markers and the next page is asked for by number. If that too brings only what is known, pages
     cannot be told from each other and nothing may be decided.
     """
     found: Dict[ServerId, Server] = {}
-    page = cloud.list_page(tag=tag)
+    page = cloud.list_page(tag=tag, keys=keys)
     number = 1
     by_number = False
     while True:
@@ -33,6 +33,5 @@ def list_servers(cloud: Cloud, tag: Optional[str] = None) -> List[Server]:
             return list(found.values())
         else:
             number += 1
-        page = (
-            cloud.list_page(tag=tag, page=number) if by_number else cloud.list_page(tag=tag, marker=page[-1].server_id)
-        )
+        marker = None if by_number else page[-1].server_id
+        page = cloud.list_page(tag=tag, marker=marker, page=number if by_number else None, keys=keys)

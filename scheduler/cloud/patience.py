@@ -8,7 +8,7 @@ there: after five failures the API locks a key (https://support.huaweicloud.com/
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Callable, Dict, Optional, Sequence, TypeVar
+from typing import Callable, Container, Dict, Optional, Sequence, TypeVar
 
 from scheduler.cloud import Cloud
 from scheduler.errors import (
@@ -44,10 +44,15 @@ class PatientCloud:
         self._given_up: Dict[str, CloudError] = {}
 
     def list_page(
-        self, *, tag: Optional[str] = None, marker: Optional[ServerId] = None, page: Optional[int] = None
+        self,
+        *,
+        tag: Optional[str] = None,
+        marker: Optional[ServerId] = None,
+        page: Optional[int] = None,
+        keys: Optional[Container[str]] = None,
     ) -> Sequence[Server]:
         """Return one page."""
-        return self._read(_ECS, lambda: self._cloud.list_page(tag=tag, marker=marker, page=page))
+        return self._read(_ECS, lambda: self._cloud.list_page(tag=tag, marker=marker, page=page, keys=keys))
 
     def start(self, server_ids: Sequence[ServerId]) -> JobId:
         """Send one batch start."""
