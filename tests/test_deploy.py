@@ -7,7 +7,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -574,13 +574,14 @@ class TestBadInput:
         ended = scene.deploy()
         assert ended.code == 1
         assert ended.stderr.startswith("error: APIGW.0308 The throttling threshold has been reached: the platform's ")
-        assert "wait a minute, then run `cce-scheduler deploy` again" in ended.stderr
+        assert "wait a minute, then run the same command again" in ended.stderr
 
-    def test_a_change_that_fails_on_their_side_may_have_been_made(self, scene: Scene) -> None:
-        fail_once(scene, "POST", "/functions", failing(500, "FSS.0500"))
+    @pytest.mark.parametrize("status", [500, 503, 408])
+    def test_a_change_that_fails_on_their_side_may_have_been_made(self, scene: Scene, status: int) -> None:
+        fail_once(scene, "POST", "/functions", failing(status, f"FSS.0{status}"))
         ended = scene.deploy()
         assert ended.code == 1
-        assert "whether it was done is not known: run `cce-scheduler deploy` again" in ended.stderr
+        assert "whether it was done is not known: run the same command again" in ended.stderr
 
     def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -606,7 +607,7 @@ class TestBrokenOff:
         fail_once(scene, method, ending, reset(carried_out=carried_out))
         ended = scene.deploy()
         assert ended.code == 1
-        assert "deploy` again" in ended.stderr or "check the endpoint and the network" in ended.stderr
+        assert "the same command again" in ended.stderr or "check the endpoint and the network" in ended.stderr
         assert scene.deploy().code == 0
         function = scene.function
         assert function.max_instances == 1
@@ -845,6 +846,38 @@ class TestUndeploy:
         assert ended.code == 1
         assert "= function  kept: it has triggers that are not ours (OBS uploads)" in ended.stdout
         assert scene.function.triggers == [other]
+
+    @pytest.mark.parametrize(
+        ("faults", "stands"),
+        [
+            pytest.param(
+                {"TIMER/": failing(500, "FSS.0500")}, "its timer is active, and runs what is deployed", id="timer"
+            ),
+            pytest.param(
+                {"/functions/": failing(403, "FSS.0403")}, "no timer runs it, the function is there", id="function"
+            ),
+            pytest.param({"/functions/": reset(carried_out=True)}, "it is gone", id="answer of the end"),
+            pytest.param({"TIMER/": reset(), "GET": reset()}, "what is left of it is not known", id="network"),
+        ],
+    )
+    def test_that_fails_on_the_way_says_what_is_left(self, scene: Scene, faults: Dict[str, Fault], stands: str) -> None:
+        scene.deploy()
+        broken: List[bool] = []
+
+        def lose(call: Call) -> Optional[Fault]:
+            if call.method == "DELETE":
+                found = next((fault for where, fault in faults.items() if where in call.path), None)
+                broken.extend([True] if found else [])
+                return found
+            return faults.get(call.method) if broken else None
+
+        scene.cloud.faults = lose
+        ended = scene.undeploy()
+        assert ended.code == 1
+        assert ended.stderr.startswith(f"! it failed on the way: {stands}\nerror: ")
+        scene.cloud.faults = None
+        assert scene.undeploy().code == 0
+        assert scene.cloud.functions.all == []
 
     def test_does_not_touch_a_function_that_is_not_ours(self, scene: Scene) -> None:
         scene.deploy()

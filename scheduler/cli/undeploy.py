@@ -22,7 +22,7 @@ from scheduler.cli.output import line, note, show
 from scheduler.config import load_config
 from scheduler.deploy.deployed import Abandoned, find_abandoned, no_longer_managed
 from scheduler.deploy.function import Found, FunctionCloud, foreign_triggers, remove
-from scheduler.errors import InputError, UntrustedAnswerError
+from scheduler.errors import CloudError, InputError, UntrustedAnswerError
 from scheduler.model import Function, Schedules
 
 
@@ -65,12 +65,28 @@ def run_undeploy(options: Options, outside: Surroundings) -> int:
         if not agreed or not confirm(options, outside, "Remove it?"):
             note("nothing was removed")
             return ExitCode.FAILED
-        remove(cloud, found)
+        try:
+            remove(cloud, found)
+        except CloudError:
+            note(f"! it failed on the way: {_say_what_is_left(cloud, function)}", "yellow")
+            raise
     if foreign_triggers(found):
         note("! the function is kept for its other triggers: remove them, then undeploy again", "yellow")
         return ExitCode.FAILED
     show(line(f"{function.name} is removed"))
     return ExitCode.DONE
+
+
+def _say_what_is_left(cloud: FunctionCloud, function: Function) -> str:
+    """Say what the cloud shows after a failure: the call that failed may have been carried out."""
+    try:
+        left = cloud.find(function.name)
+    except CloudError:
+        return "what is left of it is not known"
+    if left is None:
+        return "it is gone"
+    is_run = left.timer is not None and left.timer.is_active
+    return "its timer is active, and runs what is deployed" if is_run else "no timer runs it, the function is there"
 
 
 def _show_what_goes(function: Function, found: Found) -> None:

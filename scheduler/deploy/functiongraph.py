@@ -102,7 +102,7 @@ _KEPT = (
 """
 
 _NEEDS = Needs("the rights of docs/security.md to the person who deploys")
-_AGAIN = "run `cce-scheduler deploy` again, it goes on where this one ended"
+_AGAIN = "run the same command again, it goes on where this one ended"
 _AGENCY = (
     "the agency is missing or does not trust FunctionGraph: create it in IAM for the cloud service FunctionGraph, or "
     "correct function.agency"
@@ -345,10 +345,10 @@ def _sort_answer(status: int, code: Optional[str], needs: Needs, *, acts: bool) 
         return PermanentCloudError, f"grant {needs.action}, in this project"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ThrottledCloudError, f"the platform's limit is reached: wait a minute, then {_AGAIN}"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         if acts:
             return UnknownOutcomeError, f"whether it was done is not known: {_AGAIN}"
-        return TemporaryCloudError, "try again; a deployment goes on where it ended"
+        return TemporaryCloudError, _AGAIN
     if not code or code.startswith(("APIGW.", "APIG.")):
         return PermanentCloudError, "check the region and the endpoint"
     return PermanentCloudError, "correct the section `function`"
