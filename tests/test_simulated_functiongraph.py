@@ -189,7 +189,13 @@ class TestTriggers:
         "data",
         [
             {"schedule": "0/5 * * * * * * *"},
+            {"schedule": "0 0.5 * * * *"},
+            {"schedule": "@every 3d"},
+            {"schedule": "CRON_TZ=Asia/Bangkok @every 1h"},
             {"schedule_type": "Rate", "schedule": "90s"},
+            {"schedule_type": "Rate", "schedule": "61m"},
+            {"schedule_type": "Rate", "schedule": "25h"},
+            {"schedule_type": "Rate", "schedule": "0d"},
             {"name": "9"},
             {"schedule_type": "Monthly"},
         ],
@@ -197,6 +203,22 @@ class TestTriggers:
     def test_that_make_no_sense_are_refused(self, sdk: Any, data: Dict[str, str]) -> None:
         urn = create(sdk)
         assert refusal(lambda: create_timer(sdk, urn, **data)) == (400, "FSS.1109")
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"schedule": "0 0/5 * * * *"},
+            {"schedule": "CRON_TZ=Asia/Bangkok 0 30 8 ? * MON-FRI"},
+            {"schedule": "@every 1h30m"},
+            {"schedule_type": "Rate", "schedule": "60m"},
+            {"schedule_type": "Rate", "schedule": "24h"},
+        ],
+    )
+    def test_that_make_sense_are_made(self, sdk: Any, data: Dict[str, str]) -> None:
+        urn = create(sdk)
+        create_timer(sdk, urn, **data)
+        (made,) = sdk.list_function_triggers(ListFunctionTriggersRequest(function_urn=urn)).body
+        assert made.event_data.schedule == data["schedule"]
 
     def test_are_at_most_ten_with_names_of_their_own(self, sdk: Any) -> None:
         urn = create(sdk)

@@ -33,7 +33,9 @@ _NAME = re.compile(r"[A-Za-z]([\w-]{0,58}[A-Za-z0-9])?", re.ASCII)
 _TRIGGER_NAME = re.compile(r"[A-Za-z][\w-]{0,63}", re.ASCII)
 _USER_DATA_KEY = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _MOST_USER_DATA, _MOST_USER_DATA_TEXT = 20, 4096
-_RATE = re.compile(r"[1-9]\d?[mhd]")
+_RATE = re.compile(r"([1-9]|[1-5]\d|60)m|([1-9]|1\d|2[0-4])h|([1-9]|[12]\d|30)d")
+_EVERY = re.compile(r"@every (\d+(\.\d+)?(ns|us|ms|s|m|h))+")
+_CRON = re.compile(r"(CRON_TZ=\S+ )?[\dA-Za-z*?,/-]+( [\dA-Za-z*?,/-]+){4,5}")
 _KEPT = (
     "runtime",
     "timeout",
@@ -339,8 +341,8 @@ def _check_timer(data: Mapping[str, object]) -> None:
     if fits and data.get("schedule_type") == "Rate":
         fits = _RATE.fullmatch(str(schedule)) is not None
     elif fits:
-        cron = re.sub(r"^CRON_TZ=\S+ ", "", str(schedule))
-        fits = data.get("schedule_type") == "Cron" and (cron.startswith("@every ") or len(cron.split()) in (5, 6))
+        is_sound = _CRON.fullmatch(str(schedule)) or _EVERY.fullmatch(str(schedule))
+        fits = data.get("schedule_type") == "Cron" and is_sound is not None
     if not fits:
         raise _error(400, "FSS.1109", "Invalid timer trigger parameters.")
 
