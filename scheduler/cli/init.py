@@ -20,7 +20,9 @@ from scheduler.errors import CloudError, InputError
 from scheduler.model import CceCluster
 from scheduler.report import error_json
 
-Regions = Annotated[Optional[List[str]], typer.Option("--region", help="A region to look in; repeatable.")]
+Regions = Annotated[
+    Optional[List[str]], typer.Option("--region", metavar="REGION", help="A region to look in; repeatable.")
+]
 ProjectIds = Annotated[
     Optional[List[str]],
     typer.Option("--project-id", metavar="ID", help="A project to look in; repeatable. Default: that of the keys."),
