@@ -438,19 +438,19 @@ def _users_of_calendars(checked: Checked, names: Container[str]) -> Dict[str, Fr
 def _check_settings(checked: Checked, now: datetime) -> Iterator[_Caution]:
     """Yield one warning for all clusters that have it from one place."""
     found: Dict[_Caution, List[str]] = {}
-    defaults = checked.document.data.get("defaults", {})
+    defaults, every_s = checked.document.data.get("defaults", {}), checked.schedules.function.every_s
     for number, cluster in enumerate(checked.schedules.clusters):
         entry = checked.document.data["clusters"][number]
-        odd = chain(_odd_settings(cluster), _odd_defaults(cluster.timing, entry, defaults, now))
+        odd = chain(_odd_settings(cluster, every_s), _odd_defaults(cluster.timing, entry, defaults, now))
         for key, message in odd if cluster.enabled else ():
-            is_own = key in entry
-            path: Path_ = ("clusters", number, key) if is_own else ("defaults", key)
+            is_default = key not in entry and key in defaults
+            path: Path_ = ("defaults", key) if is_default else ("clusters", number, key)
             found.setdefault((path, message), []).append(cluster.name)
     for (path, message), names in found.items():
         yield path, f"for {join_some(names)}, {message}"
 
 
-def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
+def _odd_settings(cluster: Cluster, every_s: int) -> Iterator[Tuple[str, str]]:
     """Yield what is odd in a cluster's settings, each with the key to change."""
     if cluster.control_plane is ControlPlane.HIBERNATE and any(cluster.exclude):
         message = (
@@ -459,6 +459,13 @@ def _odd_settings(cluster: Cluster) -> Iterator[Tuple[str, str]]:
         )
         yield "control_plane", message
     enforce_s = cluster.timing.enforce_s
+    if enforce_s is not None and enforce_s < every_s and cluster.timing.windows:
+        passed, period = describe_duration(enforce_s), describe_duration(every_s)
+        message = (
+            f"enforce ends {passed} after a transition, and runs are {period} apart: a transition that no run comes "
+            f"after in time is never carried out: write at least {period}, or a shorter function.every"
+        )
+        yield "enforce", message
     if cluster.hard_after_s is not None and enforce_s is not None and cluster.hard_after_s >= enforce_s:
         length = describe_duration(enforce_s)
         yield "hard_after", f"enforce ends after {length}, before a stop can become HARD: write less than {length}"

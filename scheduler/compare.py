@@ -1,8 +1,9 @@
 """What an edit of a schedules file changes: the transitions that appear, vanish or move in a span of time.
 
 Pure. Two files are the same here where every cluster has the same state at every instant of the span; reasons do not
-count. Clusters are the same by their names. A transition is its instant and the state that it leads to. One that
-vanished and one that appeared are a move where they lead to the same state and lie less than half a day apart.
+count. Clusters are the same by their names; where a name means another cluster id, region or project, that is told too.
+A transition is its instant and the state that it leads to. One that vanished and one that appeared are a move where
+they lead to the same state and lie less than half a day apart.
 """
 
 from bisect import bisect_left
@@ -55,11 +56,19 @@ class Beginning(NamedTuple):
     becomes: Optional[State]
 
 
+class Retarget(NamedTuple):
+    """A cluster whose name now means other servers: its id, region or project is another one."""
+
+    was: Cluster
+    becomes: Cluster
+
+
 class Comparison(NamedTuple):
-    """What differs: the clusters that only one file has, other states at the start, and transitions in order."""
+    """What differs: clusters of one file only, names that mean others, states at the start, transitions in order."""
 
     added: Tuple[Beginning, ...]
     removed: Tuple[Beginning, ...]
+    retargeted: Tuple[Retarget, ...]
     beginnings: Tuple[Beginning, ...]
     changes: Tuple[Change, ...]
 
@@ -83,9 +92,14 @@ def compare_schedules(old: Schedules, new: Schedules, start: datetime, end: date
     return Comparison(
         added=tuple(Beginning(c, None, state_at(c, at)) for name, c in after.items() if name not in before),
         removed=tuple(Beginning(c, state_at(c, at), None) for name, c in before.items() if name not in after),
+        retargeted=tuple(Retarget(was, cluster) for was, cluster in both if _target(was) != _target(cluster)),
         beginnings=tuple(begin for begin in begins if begin.was is not begin.becomes),
         changes=tuple(sorted(changes, key=lambda change: change.shown.at)),
     )
+
+
+def _target(cluster: Cluster) -> Tuple[str, Optional[str], Optional[str]]:
+    return cluster.cluster_id, cluster.region, cluster.project_id
 
 
 def transitions_in(cluster: Cluster, start: datetime, end: datetime) -> List[Transition]:

@@ -139,14 +139,16 @@ def worst(findings: Iterable[Finding]) -> Verdict:
     return next((v for v in (Verdict.REFUSED, Verdict.WARNING) if v in found), Verdict.OK)
 
 
-def examine(schedules: Schedules, facts: Mapping[str, Facts], now: datetime) -> List[Examined]:
-    """Judge every cluster of which there are facts, by name."""
+def examine(
+    schedules: Schedules, facts: Mapping[str, Facts], now: datetime, *, is_simulated: bool = False
+) -> List[Examined]:
+    """Judge every cluster of which there are facts, by name; what exclusions match in simulated ones says nothing."""
     cases = [_make_case(schedules, c, facts[c.name], now) for c in schedules.clusters if c.name in facts]
     matched = {key for case in cases for key in _matching(case)}
     examined = []
     for case in cases:
         findings = [finding for check in _CHECKS for finding in check(case)]
-        findings += _check_exclusions(case, matched)
+        findings += _check_exclusions(case, None if is_simulated else matched)
         examined.append(Examined(case.cluster, tuple(findings), sum(isinstance(d, Action) for d in _if_running(case))))
     return examined
 
@@ -375,18 +377,20 @@ def _matching(case: _Case) -> Iterator[Exclusion]:
     return find_matching(case.cluster.exclude, case.servers, None if isinstance(pools, CloudError) else pools)
 
 
-def _check_exclusions(case: _Case, matched: "Set[Exclusion]") -> Iterator[Finding]:
-    """Name what matches nothing: here, nor in another cluster that has it from the same defaults."""
-    exclude = case.cluster.exclude
-    idle: Dict[str, List[str]] = {}
-    if not isinstance(case.facts.servers, CloudError) and case.facts.found is not None:
-        for key in ("servers", "tags"):
-            idle[key] = [text for text in getattr(exclude, key) if (key, text) not in matched]
-    if case.facts.pools is not None and not isinstance(case.facts.pools, CloudError):
-        idle["node_pools"] = [text for text in exclude.node_pools if ("node_pools", text) not in matched]
-    for key, texts in idle.items():
-        if texts:
-            yield _warning("exclusions", f"exclude.{key} matches nothing: {join_some(texts)}")
+def _idle_exclusions(case: _Case, matched: "Set[Exclusion]") -> Iterator[Tuple[str, List[str]]]:
+    """Yield the lists of `Exclude` with what matches nothing in them, as far as was listed what they match."""
+    lists = {"servers": case.facts.servers, "tags": case.facts.servers, "node_pools": case.facts.pools}
+    for key, listed in lists.items():
+        is_known = listed is not None and not isinstance(listed, CloudError) and case.facts.found is not None
+        texts = [text for text in getattr(case.cluster.exclude, key) if (key, text) not in matched]
+        if is_known and texts:
+            yield key, texts
+
+
+def _check_exclusions(case: _Case, matched: "Optional[Set[Exclusion]]") -> Iterator[Finding]:
+    """Name what matches nothing: here, nor in another cluster that has it from the same defaults; and past dates."""
+    for key, texts in () if matched is None else _idle_exclusions(case, matched):
+        yield _warning("exclusions", f"exclude.{key} matches nothing: {join_some(texts)}")
     today = earliest_date(case.now)
     past = [day for day, name in sorted(case.cluster.timing.excluded_dates.items()) if not name and day < today]
     if past:

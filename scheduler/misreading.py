@@ -97,3 +97,11 @@ def _step_problems(expression: str) -> Iterator[str]:
                     f"{quote(part)} begins anew with every {whole}, so {last} {unit}s and not {step} are between its "
                     f"last time and the next: write a step that divides {length}, or leave it if that is right"
                 )
+    for part in fields[_DAYS].split(",") if fields else ():
+        found = _STEP.fullmatch(part)
+        if found and int(found[2]) > 1:
+            first = 1 if found[1] == "*" else int(found[1])
+            yield (
+                f"{quote(part)} begins anew on day {first} of every month, which has 28 to 31 days: "
+                "leave it if that is right"
+            )

@@ -231,11 +231,12 @@ def find_matching(
 
 
 def overdue_limit_s(cluster: Cluster, every_s: int) -> int:
-    """Return after how many seconds a cluster is overdue; cut so that the last run before the hands are off reports."""
-    enforce_s = cluster.timing.enforce_s
-    if enforce_s is None:
-        return cluster.overdue_after_s
-    return min(cluster.overdue_after_s, max(enforce_s - every_s, every_s))
+    """Return after how many seconds a cluster is overdue; cut so that the last run before the hands are off reports.
+
+    The first run after a transition may come a whole period later: what it finds undone is its own to do.
+    """
+    limit_s, enforce_s = max(cluster.overdue_after_s, every_s), cluster.timing.enforce_s
+    return limit_s if enforce_s is None else min(limit_s, max(enforce_s - every_s, every_s))
 
 
 def _is_kept_as_prepaid(cluster: Cluster, server: Server) -> bool:

@@ -56,7 +56,7 @@ class TestDays:
         "days",
         [
             pytest.param("1 * mon", id="one of each"),
-            pytest.param("*/2 * mon", id="steps"),
+            pytest.param("2-30/2 * mon", id="steps"),
             pytest.param("1-31 * mon", id="every day written out"),
             pytest.param("1 * 0-6", id="every weekday written out"),
             pytest.param("l * fri", id="last day"),
@@ -515,6 +515,29 @@ clusters:
   - {name: d, cluster_id: d, exclude: {servers: [x]}, control_plane: keep}
 """
         assert cautions(text) == [f"2:69: defaults.control_plane: for a, c, {self.KEPT_UP}"]
+
+    @pytest.mark.parametrize(
+        ("when", "every", "ends"),
+        [
+            pytest.param(f"enforce: 59m, {DAYS}", "1h", "59m", id="a minute shorter"),
+            pytest.param(f"enforce: 1h, {DAYS}", "1h", None, id="equal"),
+            pytest.param('windows: [{stop: "0 20 * * *"}]', "2h", "1h", id="one-sided windows"),
+            pytest.param('windows: [{stop: "0 20 * * *"}]', "5m", None, id="often enough"),
+            pytest.param(DAYS, "1d", None, id="always"),
+            pytest.param("enforce: 1h, state: stopped", "2h", None, id="a constant state"),
+            pytest.param(f"enabled: false, enforce: 1h, {DAYS}", "2h", None, id="not enabled"),
+        ],
+    )
+    def test_runs_must_come_while_the_schedule_insists(self, when: str, every: str, ends: Optional[str]) -> None:
+        message = (
+            f"clusters[0].enforce: for a, enforce ends {ends} after a transition, and runs are {every} apart: a "
+            f"transition that no run comes after in time is never carried out: write at least {every}, or a shorter "
+            "function.every"
+        )
+        function = f"function: {{agency: a, every: {every}}}\n"
+        cluster = f"{{name: a, cluster_id: a, region: r, project_id: p, {when}}}"
+        found = [text.partition(" ")[2] for text in cautions(f"{function}clusters: [{cluster}]\n")]
+        assert [text for text in found if "enforce" in text] == ([message] if ends else [])
 
     @pytest.mark.parametrize(
         ("settings", "when", "ends"),

@@ -419,6 +419,32 @@ class TestEvaluate:
         assert (ended.code, ended.stderr) == (0, "")
         check_golden("evaluate", ended.stdout)
 
+    @pytest.mark.parametrize("columns", ["", "0", "00"])
+    def test_a_width_of_nothing_is_no_width(self, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+        at = ("evaluate", "--at", "2026-11-23T08:00:00+07:00")
+        expected = run(*at)
+        monkeypatch.setenv("COLUMNS", columns)
+        assert run(*at) == expected
+        assert expected.stdout
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("evaluate",),
+            ("explain", "dev"),
+            ("calendar",),
+            ("savings",),
+            ("explain", "dev", "--servers", "--simulated"),
+        ],
+    )
+    def test_the_tags_that_are_not_read_are_named(self, tmp_path: Path, command: Tuple[str, ...]) -> None:
+        file = tmp_path / "s.yaml"
+        text = Path("schedules.yaml").read_text(encoding="utf-8")
+        file.write_text(f"{text}remote_overrides: true\n", encoding="utf-8")
+        ended = run(*command, "--file", str(file))
+        warning = "warning: override tags of CCE clusters are not read here: `cce-scheduler plan` does\n"
+        assert ended.stderr.count(warning) == ("--servers" not in command)
+
     def test_the_edge_of_a_window_falls_between_two_seconds(self) -> None:
         instants = ("2026-11-23T08:00:00+07:00", "2026-11-23T07:59:59+07:00")
         ended = run("evaluate", "--cluster", "dev", "--json", *(a for t in instants for a in ("--at", t)))

@@ -1,5 +1,6 @@
 """``calendar --against``: what differs between two versions of a file."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,25 @@ def test_says_that_nothing_changes() -> None:
     ended = run("calendar", "--against", "schedules.yaml", *DAYS)
     assert ended.code == 0
     assert ended.stdout.endswith("\n\nNo state changes in this time.\n")
+
+
+def test_a_name_that_means_another_cluster_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "swapped.yaml"
+    text = (GOLDEN / "schedules.yaml").read_text(encoding="utf-8")
+    ids = re.findall(r"cluster_id: (\S+?)[,\s]", text)[:2]
+    file.write_text(re.sub("|".join(ids), lambda found: ids[ids[0] == found[0]], text), encoding="utf-8")
+    ended = run("calendar", "--file", str(file), "--against", "schedules.yaml", *DAYS)
+    assert ended.stdout.splitlines()[2:] == [
+        f"! dev means another cluster: cluster_id {ids[1]} (was {ids[0]})",
+        f"! test means another cluster: cluster_id {ids[0]} (was {ids[1]})",
+        "",
+        "No state changes in this time.",
+    ]
+    ended = run("calendar", "--file", str(file), "--against", "schedules.yaml", *DAYS, "--json")
+    assert ended.json["retargeted"][0] == {
+        "cluster": "dev",
+        "changed": {"cluster_id": {"was": ids[0], "becomes": ids[1]}},
+    }
 
 
 def test_gives_machines_every_change(edited: str) -> None:

@@ -357,6 +357,12 @@ def test_an_exclusion_that_matches_in_another_cluster_is_fine(scene: Scene) -> N
     assert scene.findings() == {"test": [nothing], "dev": [nothing]}
 
 
+def test_what_exclusions_match_in_the_simulated_cloud_says_nothing(scene: Scene) -> None:
+    text = TEXT.replace("defaults:\n", 'defaults:\n  exclude: {servers: ["bastion-*"], tags: [keep]}\n')
+    scene.file.write_text(text, encoding="utf-8")
+    assert "matches nothing" not in run("doctor", "--simulated", "--file", str(scene.file)).stdout
+
+
 class TestAsleep:
     def test_what_a_sleeping_control_plane_does_not_tell_is_no_missing_right(self, scene: Scene) -> None:
         scene.cloud.clusters.answers_asleep = False

@@ -17,6 +17,7 @@ from scheduler.model import CLUSTER_TAG, Exclude, Function, Membership, Schedule
 from scheduler.simulated.chaos import Kind
 from scheduler.simulated.rehearsal import Progress, Result, Script, build_scene, rehearse
 from tests.cli_runner import GOLDEN, check_golden, isolate, run
+from tests.scenes import DEV
 
 MONDAY = datetime(2026, 11, 22, 17, tzinfo=timezone.utc)
 """Monday 2026-11-23 00:00 in Bangkok."""
@@ -77,7 +78,7 @@ class TestScene:
         scene = build_scene(Schedules((cluster,)), MONDAY, nodes=1)
         assert [server.name for server in scene.excluded["dev"]] == ["dev-ingress-gpu-1"]
         nodes = {node.name: node.pool.name if node.pool else None for node in scene.control_planes["dev"].nodes}
-        assert nodes == {"dev-node-1": "default", "dev-ingress-gpu-1": "Ingress GPU"}
+        assert nodes == {"dev-node-1": "simulated", "dev-ingress-gpu-1": "Ingress GPU"}
 
     def test_members_that_are_found_by_nodes_have_no_tags(self, schedules: Schedules) -> None:
         cluster = schedules.clusters[0]._replace(membership=Membership.NODES)
@@ -272,7 +273,7 @@ class TestCommand:
         assert ended.code == 0
         assert re.search(r"^96 runs, [1-9]\d* failed;", ended.stdout, re.M)
         assert re.search(r"^[1-9]\d* faults: \d+ [a-z]", ended.stdout, re.M)
-        assert ended.stdout.endswith("At the end every server is as the schedules want it.\n")
+        assert ended.stdout.endswith(" every server is as the schedules want it.\n")
 
     def test_with_faults_the_end_decides_and_not_the_runs_that_failed(self) -> None:
         for seed in ("1", "2", "3"):
@@ -335,7 +336,25 @@ class TestCommand:
         ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "12h")
         assert ended.code == 1
         assert "! failed 1 time: started 0, stopped 0" in ended.stdout
-        assert "At the end 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
+        after = "After the last run, of Mon 2026-11-23 12:00,"
+        assert f"\n{after} 3 are not as the schedules want: batch-node-1 (ACTIVE), " in ended.stdout
+
+    @pytest.mark.parametrize(
+        "exclude",
+        ["servers: [dev-node-1, dev-node-2]", 'servers: ["*"]', "tags: [CCE-Cluster-ID]", "node_pools: [default]"],
+    )
+    def test_what_is_excluded_is_as_it_should_be(self, tmp_path: Path, exclude: str) -> None:
+        file = tmp_path / "s.yaml"
+        file.write_text(
+            f"version: 1\nclusters: [{{name: dev, cluster_id: {DEV}, timezone: UTC, state: stopped, "
+            f"exclude: {{{exclude}}}}}]\n",
+            encoding="utf-8",
+        )
+        ended = run("simulate", "--file", str(file), "--from", "2026-11-23", "--days", "1", "--every", "1h")
+        assert (ended.code, ended.stdout.splitlines()[-1]) == (
+            0,
+            "After the last run, of Mon 2026-11-23 23:00, every server is as the schedules want it.",
+        )
 
 
 def with_function(folder: Path, text: str) -> str:

@@ -583,8 +583,9 @@ class TestBadInput:
         assert ended.code == 1
         assert "whether it was done is not known: run the same command again" in ended.stderr
 
-    def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sys.stdin", io.StringIO())
+    @pytest.mark.parametrize("stdin", [io.StringIO(), None], ids=["a pipe", "closed"])
+    def test_nobody_to_ask(self, monkeypatch: pytest.MonkeyPatch, stdin: Optional[io.StringIO]) -> None:
+        monkeypatch.setattr("sys.stdin", stdin)
         with pytest.raises(InputError, match=r"nobody can be asked here.*add --yes"):
             ask_person("Deploy?")
 

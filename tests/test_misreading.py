@@ -103,7 +103,7 @@ def test_an_id_that_looks_like_none_is_told(cluster_id: str, is_clear: bool) -> 
         pytest.param("*/40 8 * * *", None, id="in one hour only"),
         pytest.param("0 */5 1 * *", None, id="on one day only"),
         pytest.param("0 8-20/5 * * *", None, id="within a range"),
-        pytest.param("0 0 */2 * *", None, id="days of the month"),
+        pytest.param("0 0 */1 * *", None, id="every day of the month"),
         pytest.param("*/1 */6 * 1/3 *", None, id="all even"),
     ],
 )
@@ -119,6 +119,17 @@ def test_a_step_that_is_uneven_is_told(side: str, cron: str, message: "Optional[
     else:
         part, last, step, whole, unit, length = message
         assert found == [text.format(side, part, whole, last, unit, step, length)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "part", "first"), [("0 8 */2 * *", "*/2", 1), ("0 8 1,3/10 * *", "3/10", 3), ("0 8 */31 * 1", "*/31", 1)]
+)
+def test_a_step_of_days_is_uneven_in_every_month(cron: str, part: str, first: int) -> None:
+    (found,) = (text for text in of_cluster(f'windows: [{{stop: "{cron}"}}]') if "anew" in text)
+    assert found == (
+        f'clusters[0].windows[0].stop: "{part}" begins anew on day {first} of every month, which has 28 to 31 days: '
+        "leave it if that is right"
+    )
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,9 @@ def test_under_a_constant_state_the_last_change_counts(updated: Optional[datetim
         pytest.param(600, 1800, 300, 300, id="two runs: the second reports"),
         pytest.param(480, 1800, 300, 300, id="not quite two runs"),
         pytest.param(300, 1800, 300, 300, id="one run: nothing is late at once"),
-        pytest.param(3600, 60, 300, 60, id="an own limit that is less"),
+        pytest.param(3600, 900, 300, 900, id="an own limit that is less"),
+        pytest.param(3600, 60, 300, 300, id="an own limit under the period"),
+        pytest.param(None, 1800, 3600, 3600, id="a period over the limit"),
     ],
 )
 def test_enforce_cuts_the_limit(enforce_s: Optional[int], overdue_after_s: int, every_s: int, limit_s: int) -> None:

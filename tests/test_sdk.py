@@ -12,8 +12,15 @@ import pytest
 from scheduler.cloud.huawei import HuaweiCloud
 from scheduler.cloud.sdk import read_error, read_retry_after
 from scheduler.deploy.functiongraph import FunctionGraph
-from scheduler.errors import CloudError, TemporaryCloudError, ThrottledCloudError, UnknownOutcomeError
+from scheduler.errors import (
+    CloudError,
+    PermanentCloudError,
+    TemporaryCloudError,
+    ThrottledCloudError,
+    UnknownOutcomeError,
+)
 from scheduler.model import ClusterId, ServerId
+from scheduler.settings import Credentials
 from scheduler.simulated import SimulatedCloud, serve
 from scheduler.simulated.calls import answering, failing, html
 from tests.scenes import DEV, KEYS, NOW, PROJECT, REGION, open_cloud
@@ -262,3 +269,13 @@ def test_a_busy_server_may_say_how_long_to_wait() -> None:
         assert [failure(do, client).retry_after_s for do in (do_list, do_start, do_hibernate)] == [7.0] * 3
         cloud.faults = lambda _: html(503)
         assert failure(do_list, client).retry_after_s is None
+
+
+@pytest.mark.parametrize("do", EVERY)
+def test_a_key_that_no_header_can_carry_is_named_without_its_text(do: Do) -> None:
+    keys = Credentials(f"{KEYS.ak}\r", KEYS.sk)
+    with serve(SimulatedCloud(NOW)) as endpoint, contextlib.closing(open_cloud(endpoint, keys)) as client:
+        error = failure(do, client)
+    assert type(error) is PermanentCloudError
+    assert "the call was not sent (InvalidHeader): the access key or another text" in str(error)
+    assert KEYS.ak not in str(error)

@@ -9,7 +9,15 @@ from rich.console import RenderableType
 
 from scheduler.cli.options import Span, read_span
 from scheduler.cli.output import count, line, table
-from scheduler.compare import Beginning, Change, ChangeKind, Comparison, compare_schedules, transitions_in
+from scheduler.compare import (
+    Beginning,
+    Change,
+    ChangeKind,
+    Comparison,
+    Retarget,
+    compare_schedules,
+    transitions_in,
+)
 from scheduler.config import load_config
 from scheduler.describe import write_local
 from scheduler.model import Transition
@@ -71,6 +79,13 @@ def comparison_json(compared: Compared) -> Dict[str, Any]:
         "to": write_instant(span.end, span.zone.key),
         "added": [begin.cluster.name for begin in found.added],
         "removed": [begin.cluster.name for begin in found.removed],
+        "retargeted": [
+            {
+                "cluster": target.becomes.name,
+                "changed": {key: {"was": old, "becomes": new} for key, old, new in _changed_keys(target)},
+            }
+            for target in found.retargeted
+        ],
         "beginnings": [
             {
                 "cluster": begin.cluster.name,
@@ -88,9 +103,20 @@ def _texts(found: Comparison, span: Span) -> Iterator[str]:
         yield f"+ added: {begin.cluster.name}, {_course(begin, span)}"
     for begin in found.removed:
         yield f"- removed: {begin.cluster.name}, was {_course(begin, span)}"
+    for target in found.retargeted:
+        changed = ", ".join(f"{key} {new or 'none'} (was {old or 'none'})" for key, old, new in _changed_keys(target))
+        yield f"! {target.becomes.name} means another cluster: {changed}"
     for begin in found.beginnings:
         was, becomes = (state.value if state else "" for state in (begin.was, begin.becomes))
         yield f"~ {begin.cluster.name} begins {becomes}, was {was}"
+
+
+def _changed_keys(target: Retarget) -> Iterator[Tuple[str, Optional[str], Optional[str]]]:
+    """Yield the keys of the file that say other servers, each with its old and its new value."""
+    for key in ("cluster_id", "region", "project_id"):
+        old, new = getattr(target.was, key), getattr(target.becomes, key)
+        if old != new:
+            yield key, old, new
 
 
 def _course(begin: Beginning, span: Span) -> str:
@@ -105,7 +131,7 @@ def _row(change: Change, span: Span) -> Tuple[str, str, str, str, str]:
 
 
 def _summary(found: Comparison) -> str:
-    if found.is_empty:
+    if found._replace(retargeted=()).is_empty:
         return "No state changes in this time."
     kinds = Counter(change.kind for change in found.changes)
     words = ((ChangeKind.APPEARS, "appear"), (ChangeKind.VANISHES, "vanish"), (ChangeKind.MOVES, "move"))

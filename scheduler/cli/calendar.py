@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from scheduler.cli.against import When, compare_files, comparison_json, describe_comparison
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.holidays import note_unknown_dates
+from scheduler.cli.holidays import note_unknown
 from scheduler.cli.options import (
     DEFAULT_FILE,
     AsJson,
@@ -102,7 +102,7 @@ def calendar(  # noqa: PLR0913 - one for each option
     checked = load_checked(file)
     schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
-    note_unknown_dates(checked, schedules, span.end - _INSTANT)
+    note_unknown(checked, schedules, span.end - _INSTANT)
     found = coming(schedules, span)
     if ics == _STDOUT:
         if as_json:

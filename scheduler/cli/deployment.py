@@ -78,7 +78,7 @@ def surroundings() -> Surroundings:
 
 def ask_person(question: str) -> bool:
     """Ask on the terminal; raises `InputError` where there is nobody to ask."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None where it was closed
         raise InputError("nobody can be asked here, so nothing more is changed: look at --dry-run, then add --yes")
     return typer.confirm(question, default=False, err=True)
 

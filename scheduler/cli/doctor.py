@@ -94,7 +94,7 @@ def doctor(  # noqa: PLR0913 - one for each option
         reader = _Reader(access)
         facts = reader.read()
         placed = access.schedules
-    examined = examine(placed, facts, now)
+    examined = examine(placed, facts, now, is_simulated=simulated)
     report = _Report(
         at=now,
         examined=examined,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from scheduler.cli.exits import ExitCode
-from scheduler.cli.holidays import note_unknown_dates
+from scheduler.cli.holidays import note_unknown
 from scheduler.cli.options import DEFAULT_FILE, AsJson, ClusterNames, File, read_at
 from scheduler.cli.output import line, show, show_json, table
 from scheduler.config import load_checked
@@ -30,7 +30,7 @@ def evaluate(
     instants = [read_at(text) for text in at or ()] or [datetime.now(timezone.utc).replace(microsecond=0)]
     checked = load_checked(file)
     schedules = select_clusters(checked.schedules, cluster or None)
-    note_unknown_dates(checked, schedules, max(instants))
+    note_unknown(checked, schedules, max(instants))
     if as_json:
         show_json([desired_json(c, t, desired_state(c, t)) for t in instants for c in schedules.clusters])
         return ExitCode.DONE

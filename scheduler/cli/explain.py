@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from scheduler.cli.access import Target, open_access
 from scheduler.cli.exits import ExitCode
+from scheduler.cli.holidays import note_unknown
 from scheduler.cli.options import (
     DEFAULT_FILE,
     AsJson,
@@ -20,15 +21,15 @@ from scheduler.cli.options import (
     Region,
     Simulated,
     complete_clusters,
-    load_selected,
     read_at,
 )
 from scheduler.cli.output import line, show, show_json, table
+from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.explain import Explanation, Step, decide_steps, explain_state
 from scheduler.model import ClusterPlan, Desired, Power, Schedules, Server
 from scheduler.parts import WindowPart
-from scheduler.reconcile import run_once
+from scheduler.reconcile import run_once, select_clusters
 from scheduler.report import desired_json, error_json, write_instant
 
 Name = Annotated[
@@ -61,7 +62,10 @@ def explain(  # noqa: PLR0913 - one for each option
     target = Target(region, endpoint, simulated, cce_endpoint)
     if not servers and any(target):
         raise typer.BadParameter("they choose a cloud, which only --servers asks", param_hint="--region and the like")
-    schedules = load_selected(file, [cluster])
+    checked = load_checked(file)
+    schedules = select_clusters(checked.schedules, [cluster])
+    if not servers:  # a plan knows better
+        note_unknown(checked, schedules, instant)
     planned = _plan(schedules, target, instant, is_now=at is None) if servers else None
     # The plan's cluster has the override of its tag too, where the function obeys those.
     found = explain_state(planned.cluster if planned else schedules.clusters[0], instant)

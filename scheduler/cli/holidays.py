@@ -135,8 +135,10 @@ def expand(country: str, subdivision: Optional[str], first_year: int, last_year:
     return HolidayCalendar(date(first_year, 1, 1), date(last_year, 12, 31), dates)
 
 
-def note_unknown_dates(checked: Checked, schedules: Schedules, at: datetime) -> None:
-    """Warn where an instant lies after the dates that the calendars of some clusters know."""
+def note_unknown(checked: Checked, schedules: Schedules, at: datetime) -> None:
+    """Warn of what may make the states at an instant others than those that the file alone can tell."""
+    if schedules.remote_overrides:
+        note("warning: override tags of CCE clusters are not read here: `cce-scheduler plan` does", "yellow")
     for name, end in find_ends(checked, [cluster.name for cluster in schedules.clusters]).items():
         if at >= end.at:
             note(

@@ -7,6 +7,7 @@ neither, one line stays one line and has no trailing blanks; with ``COLUMNS`` se
 import json
 import os
 import sys
+from shutil import get_terminal_size
 from typing import Any, Iterable, List, Sequence
 
 from rich.cells import cell_len
@@ -126,8 +127,8 @@ def count(number: int, noun: str) -> str:
 
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _UNLIMITED
+    if not os.environ.get("COLUMNS", "").strip("0"):  # a width of 0 is none: everything would be folded away
+        console.width = get_terminal_size().columns if console.is_terminal else _UNLIMITED
     return console
 
 

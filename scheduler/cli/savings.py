@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from scheduler.cli.access import NoCredentialsError, Target, open_access
 from scheduler.cli.exits import ExitCode
+from scheduler.cli.holidays import note_unknown
 from scheduler.cli.options import (
     DEFAULT_FILE,
     AsJson,
@@ -22,13 +23,13 @@ from scheduler.cli.options import (
     Region,
     Simulated,
     Span,
-    load_selected,
     read_span,
 )
 from scheduler.cli.output import count, line, show, show_json, table
+from scheduler.config import load_checked
 from scheduler.describe import write_local
 from scheduler.model import Cluster, ClusterPlan, ControlPlane, Schedules, State, Timing
-from scheduler.reconcile import run_once
+from scheduler.reconcile import run_once, select_clusters
 from scheduler.report import error_json, write_instant
 from scheduler.savings import (
     NOT_INCLUDED,
@@ -41,6 +42,7 @@ from scheduler.savings import (
 )
 
 _HOUR = timedelta(hours=1)
+_INSTANT = timedelta(microseconds=1)
 _UNKNOWN = "-"
 
 
@@ -71,8 +73,10 @@ def savings(  # noqa: PLR0913 - one for each option
     file has a price for their flavor.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    schedules = load_selected(file, cluster)
+    checked = load_checked(file)
+    schedules = select_clusters(checked.schedules, cluster or None)
     span = read_span(begin, days, schedules, now)
+    note_unknown(checked, schedules, span.end - _INSTANT)
     found = find_all(schedules, span, Target(region, endpoint, simulated, cce_endpoint), now=now, environ=os.environ)
     if as_json:
         show_json(_found_json(found))

@@ -27,7 +27,7 @@ from scheduler.cli.options import (
 from scheduler.cli.output import count, diagnostics, fits, line, show, show_json, table
 from scheduler.cli.picture import Strip, draw, legend, local_hours
 from scheduler.config import load_config
-from scheduler.describe import describe_duration
+from scheduler.describe import describe_duration, write_local
 from scheduler.function import period_problem, timer_cron
 from scheduler.model import Prices, Schedules
 from scheduler.report import write_instant
@@ -102,10 +102,9 @@ def simulate(  # noqa: PLR0913 - one for each option
         show_json(_result_json(result))
     else:
         show(*_picture(result, span, selected))
-    if script.faults:  # failed runs are what was asked for; what counts is where they end
-        is_astray = not result.is_dry_run and any(c.astray for c in result.clusters)
-        return ExitCode.FAILED if is_astray else ExitCode.DONE
-    return ExitCode.FAILED if result.failures else ExitCode.DONE
+    is_astray = not result.is_dry_run and any(c.astray for c in result.clusters)
+    has_failed = bool(result.failures) and not script.faults  # with faults, what counts is where the runs end
+    return ExitCode.FAILED if is_astray or has_failed else ExitCode.DONE
 
 
 def _read_period(text: str) -> timedelta:
@@ -145,7 +144,7 @@ def _picture(result: Result, span: Span, selected: Schedules) -> Iterator[Render
         yield _savings(result.clusters)
         yield from _money(result.clusters, selected.prices)
     yield ""
-    yield from _counts(result)
+    yield from _counts(result, span.zone)
 
 
 def _money(clusters: Sequence[ClusterResult], prices: Optional[Prices]) -> Iterator[RenderableType]:
@@ -206,7 +205,7 @@ def _percent(part: float, whole: float) -> float:
     return 100 * part / whole if whole else 0.0
 
 
-def _counts(result: Result) -> Iterator[RenderableType]:
+def _counts(result: Result, zone: ZoneInfo) -> Iterator[RenderableType]:
     calls = result.listings + result.start_calls + result.stop_calls + result.control_plane_calls
     failed = sum(result.failures.values())
     kinds = ((result.listings, "listing"), (result.start_calls, "start"), (result.stop_calls, "stop"))
@@ -227,18 +226,19 @@ def _counts(result: Result) -> Iterator[RenderableType]:
         others = count(len(messages) - _MOST_MESSAGES, "other message")
         yield line(f"! failed {count(rest, 'time')} with {others}", "red")
     if result.clusters:
-        yield _verdict(result)
+        yield _verdict(result, zone)
 
 
-def _verdict(result: Result) -> RenderableType:
+def _verdict(result: Result, zone: ZoneInfo) -> RenderableType:
     if result.is_dry_run:
         words = "Nothing was started or stopped, nor would a deployment do it"
         return line(f"{words}: function.settings of the file say dryRun.", "yellow")
+    after = f"After the last run, of {write_local(result.script.last_run, zone)},"
     astray = [text for found in result.clusters for text in found.astray]
     if not astray:
-        return line("At the end every server is as the schedules want it.", "green")
+        return line(f"{after} every server is as the schedules want it.", "green")
     words = "1 is" if len(astray) == 1 else f"{len(astray):,} are"
-    return line(f"At the end {words} not as the schedules want: {', '.join(astray)}", "red")
+    return line(f"{after} {words} not as the schedules want: {', '.join(astray)}", "red")
 
 
 def _result_json(result: Result) -> Dict[str, Any]:

@@ -189,6 +189,11 @@ class Channel:
             raise self._refused(e.response, needs, acts=acts) from e
         except SdkException as e:
             raise self._broken(e, needs, acts=acts) from e
+        except requests.exceptions.InvalidHeader as e:  # found before anything is sent
+            raise PermanentCloudError(
+                "the call was not sent (InvalidHeader): the access key or another text of its headers has a character "
+                "that none may have, such as the end of a line: write it again"
+            ) from e
         except requests.RequestException as e:  # an answer that did not come in time, or was cut off
             raise self._lost(e, needs, acts=acts) from e
         except Exception as e:  # an answer chooses its parser, and each fails in its own way

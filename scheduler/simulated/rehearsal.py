@@ -17,7 +17,20 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 
 from scheduler.evaluate import desired_state
 from scheduler.handler import handle
-from scheduler.model import Cluster, ControlPlane, Membership, Power, Schedules, State
+from scheduler.model import (
+    Cluster,
+    ControlPlane,
+    Desired,
+    Hold,
+    HoldKind,
+    Membership,
+    Power,
+    Schedules,
+    Server,
+    ServerId,
+    State,
+)
+from scheduler.plan import Members, decide
 from scheduler.reconcile import place_clusters
 from scheduler.savings import fill_slots
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, SimulatedServer, serve
@@ -32,6 +45,8 @@ SLOT = timedelta(minutes=15)
 """The grain of `ClusterResult.shares`: every zone's hours begin at a multiple of it."""
 
 _PLACE = {"ak": SIMULATED_AK, "sk": SIMULATED_SK, "region": SIMULATED_REGION, "projectId": SIMULATED_PROJECT}
+_ALONE = Members({}, {})
+"""Of a server that is looked at by itself."""
 _REHEARSED = ("dryRun", "logLevel")
 """The settings of the file that a rehearsal heeds; the others say where the real cloud is."""
 
@@ -51,6 +66,11 @@ class Script(NamedTuple):
     def runs(self) -> int:
         """How many runs that is."""
         return -((self.start - self.end) // self.every)
+
+    @property
+    def last_run(self) -> datetime:
+        """When the last of them begins."""
+        return self.start + (self.runs - 1) * self.every
 
 
 class Scene(NamedTuple):
@@ -132,7 +152,7 @@ def build_scene(schedules: Schedules, now: datetime, *, nodes: int = 3, seed: st
             cluster.name, project_id=cluster.project_id or SIMULATED_PROJECT, cluster_id=cluster.cluster_id
         )
         add = partial(cloud.clusters.add_node, control_plane, is_tagged=cluster.membership is Membership.TAGS)
-        pool = cloud.clusters.add_pool(control_plane, "default")
+        pool = cloud.clusters.add_pool(control_plane, "simulated")
         nodes_of = [add(f"{cluster.name}-node-{number}", pool=pool) for number in range(1, nodes + 1)]
         spared = [add(name, tags=tags, pool=pool) for name, tags in _excluded_servers(cluster)]
         pools = [cloud.clusters.add_pool(control_plane, name) for name in cluster.exclude.node_pools]
@@ -335,14 +355,23 @@ def _astray(
 
     One that is awake may be kept up for a reason.
     """
-    state = desired_state(cluster, script.start + (script.runs - 1) * script.every).state
+    desired = desired_state(cluster, script.last_run)
+    state = desired.state
     wanted = {State.RUNNING: ACTIVE, State.STOPPED: SHUTOFF}.get(state)
-    for server, status in [*((node, wanted) for node in nodes), *((server, ACTIVE) for server in excluded)]:
+    managed = [node for node in nodes if not _is_excluded(cluster, desired, node)]
+    for server, status in [*((node, wanted) for node in managed), *((server, ACTIVE) for server in excluded)]:
         is_right = server.status == status and server.task_state is None
         if status is not None and not is_right and server.status != DELETED:
             yield f"{server.name} ({server.status}{f', {server.task_state}' if server.task_state else ''})"
     if state is State.RUNNING and phase != AVAILABLE:
         yield f"the control plane of {cluster.name} ({phase})"
+
+
+def _is_excluded(cluster: Cluster, desired: Desired, node: SimulatedServer) -> bool:
+    """Whether a node is left as it is by name, id or tag: the pool of all nodes is none that a file excludes."""
+    server = Server(ServerId(node.server_id), node.name, node.status, tags=tuple(node.tags))
+    decision = decide(cluster._replace(exclude=cluster.exclude._replace(node_pools=())), desired, server, _ALONE)
+    return isinstance(decision, Hold) and decision.kind is HoldKind.EXCLUDED
 
 
 def _excluded_servers(cluster: Cluster) -> Iterator[Tuple[str, Tuple[str, ...]]]:
