@@ -366,11 +366,20 @@ class TestCommands:
         assert (after.code, after.stderr) == (0, self.UNKNOWN)
         assert after.stdout
 
-    @pytest.mark.parametrize("output", [(), ("--json",)])
-    def test_a_calendar_beyond_the_end_is_shown_with_a_warning(self, folder: Path, output: Tuple[str, ...]) -> None:
+    def test_an_explanation_after_the_end_comes_with_a_warning(self, folder: Path) -> None:
         now = "2029-06-01T00:00:00Z"
-        before = self.call(folder, now, "calendar", "--from", "2029-12-31", "--days", "1", *output)
-        after = self.call(folder, now, "calendar", "--from", "2029-12-31", "--days", "2", *output)
+        before, after = (self.call(folder, now, "explain", "dev", "--at", at) for at in (self.BEFORE, self.AFTER))
+        assert (before.code, before.stderr) == (0, "")
+        assert (after.code, after.stderr) == (0, self.UNKNOWN)
+
+    @pytest.mark.parametrize("command", ["calendar", "savings"])
+    @pytest.mark.parametrize("output", [(), ("--json",)])
+    def test_days_beyond_the_end_are_shown_with_a_warning(
+        self, folder: Path, output: Tuple[str, ...], command: str
+    ) -> None:
+        now = "2029-06-01T00:00:00Z"
+        before = self.call(folder, now, command, "--from", "2029-12-31", "--days", "1", *output)
+        after = self.call(folder, now, command, "--from", "2029-12-31", "--days", "2", *output)
         assert (before.code, before.stderr) == (0, "")
         assert (after.code, after.stderr) == (0, self.UNKNOWN)
 
