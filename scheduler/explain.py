@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.describe import describe_duration, describe_window, write_local
 from scheduler.evaluate import desired_state, parts_at
+from scheduler.localtime import EARLIEST
 from scheduler.model import Cluster, Desired, OnExcludedDates, Override, State, Timing
 from scheduler.parts import Parts, WindowPart
 
@@ -87,9 +88,9 @@ def _date_text(timing: Timing, parts: Parts, at: datetime) -> str:
 def _override_text(override: Override, timing: Timing, at: datetime) -> str:
     zone = ZoneInfo(timing.timezone)
     reason = f' "{override.reason}"' if override.reason else ""
-    begin, end = write_local(override.start, zone), write_local(override.end, zone)
+    begin = "" if override.start == EARLIEST else f" from {write_local(override.start, zone)}"  # a tag has no begin
     when = "ended" if override.end <= at else "not yet" if at < override.start else "active"
-    return f"{when}{reason}: {override.state.value} from {begin} until {end}"
+    return f"{when}{reason}: {override.state.value}{begin} until {write_local(override.end, zone)}"
 
 
 def _enforce_text(timing: Timing, parts: Parts) -> str:

@@ -153,9 +153,10 @@ def overdue(  # noqa: PLR0913 - what a delay hangs on
     since: Optional[datetime] = EVENING,
     claims: "tuple[str, ...]" = (DEV,),
     every_s: int = 300,
+    rule: str = "window",
 ) -> Optional[int]:
     """Return for how many seconds a server is overdue, None if it is not."""
-    desired = Desired(state, "", Rule("window"), since, None)
+    desired = Desired(state, "", Rule(rule), since, None)
     found: List[Any] = [decided(cluster, server, now, state=state, since=since, claims=claims)]
     late = list(find_overdue(cluster, desired, found, Moment(now, every_s)))
     assert [o.server for o in late] == [server] * len(late)
@@ -251,6 +252,8 @@ def test_a_server_that_is_younger_than_the_transition_has_its_time(
 def test_under_a_constant_state_the_last_change_counts(updated: Optional[datetime], for_s: Optional[int]) -> None:
     server = make_server(**ON, updated=written(updated), created=written(clock(1)))
     assert overdue(make_cluster(), server, clock(20), since=None) == for_s
+    # So it does after an override, which ended long before the server was changed.
+    assert overdue(make_cluster(), server, clock(20), since=clock(2), rule="state") == for_s
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ def test_says_that_it_cannot_know_how_a_server_is_charged() -> None:
             id="key and value",
         ),
         pytest.param({"exclude_tags": ("k=a=b",), "tags": ("k=a=b",)}, 'excluded by tag "k=a=b"', id="= in the value"),
+        pytest.param({"exclude_tags": ("k",), "tags": ("k=a=b",)}, 'excluded by tag "k"', id="key, = in the value"),
         pytest.param({"tags": None}, "excluded: its tags are missing from the answer", id="tags missing"),
         pytest.param({"tags": ("cce-scheduler=off",)}, 'excluded by its tag "cce-scheduler=off"', id="off"),
         pytest.param({"tags": ("cce-scheduler",)}, 'excluded by its tag "cce-scheduler"', id="off by a bare key"),
