@@ -39,11 +39,12 @@ import evaluate
 import requests
 
 from scheduler.cloud import PAGE_SIZE
-from scheduler.cloud.huawei import HuaweiCloud, _Listing, _server
+from scheduler.cloud.huawei import HuaweiCloud, _Listing, _servers
 from scheduler.deploy.package import build_package, write_package
 from scheduler.deploy.runtimes import find_runtime
 from scheduler.deploy.sources import read_schedule_files
 from scheduler.deploy.wheels import cache_dir
+from scheduler.observe import tag_keys
 from scheduler.settings import Credentials
 from scheduler.simulated import SIMULATED_AK, SIMULATED_PROJECT, SIMULATED_SK, SimulatedCloud, serve
 from scheduler.simulated.platform import Function, Outcome, Settings, deploy
@@ -321,7 +322,7 @@ def page() -> "Iterator[Row]":
     taken: "tuple[list[float], list[float]]" = ([], [])
     for _ in range(15):
         taken[0].append(
-            evaluate.seconds(lambda: [_server(e) for e in client.deserialize(answer, _Listing, None).servers])
+            evaluate.seconds(lambda: _servers(client.deserialize(answer, _Listing, None).servers, tag_keys(())))
         )
         taken[1].append(evaluate.seconds(lambda: json.loads(body)))
     ours.close()

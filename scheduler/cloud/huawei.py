@@ -130,8 +130,7 @@ class HuaweiCloud:
                 "the server listing is not what the API documents (no `servers`): check the endpoint and the proxy",
                 status_code=answer.status_code,
             )
-        known: Dict[_Tags, _Tags] = {}
-        listed = [_server(entry, keys, known) for entry in servers]
+        listed = _servers(servers, keys)
         return [s._replace(fault=self._ecs.shown(s.fault)) if s.fault else s for s in listed]
 
     def start(self, server_ids: Sequence[ServerId]) -> JobId:
@@ -224,6 +223,12 @@ def _job(answer: Any) -> JobId:
             status_code=answer.status_code,
         )
     return JobId(answer.job_id)
+
+
+def _servers(entries: List[Any], keys: Optional[Container[str]]) -> List[Server]:
+    """Convert a page of a listing."""
+    known: Dict[_Tags, _Tags] = {}
+    return [_server(entry, keys, known) for entry in entries]
 
 
 def _server(entry: Any, keys: Optional[Container[str]], known: Dict[_Tags, _Tags]) -> Server:
